@@ -1,0 +1,1 @@
+"""What every service shares; it knows nothing of users, products or orders."""

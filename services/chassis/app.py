@@ -1,0 +1,46 @@
+"""The app factory: a resource and its settings in, a FastAPI app out."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from starlette.responses import RedirectResponse
+
+from services.chassis import health, problems, routes
+from services.chassis.in_flight import InFlight
+from services.chassis.resource import Resource
+from services.chassis.service import Service
+from services.chassis.settings import Settings
+
+VERSION = "0.1.0"
+
+
+def create_app(resource: Resource, settings: Settings) -> FastAPI:
+    """Return the service's app; its database is opened when the app starts, and not before."""
+    service = Service(resource, settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+
+    # The interactive docs' scripts and styles come with the package, so that /docs and /redoc work with no internet.
+    app = FastAPIOffline(
+        title=resource.name,
+        summary=resource.description,
+        version=VERSION,
+        lifespan=lifespan,
+        # A redirect would answer where a problem is due: /users/ is not /users.
+        redirect_slashes=False,
+    )
+    app.include_router(routes.make_router(service))
+    app.include_router(health.make_router(service))
+    app.add_middleware(InFlight, path=f"/{resource.name}", metrics=service.metrics)
+    problems.add_handlers(app)
+
+    @app.get("/", include_in_schema=False)
+    async def home() -> RedirectResponse:
+        return RedirectResponse("docs")
+
+    return app

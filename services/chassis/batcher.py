@@ -1,0 +1,73 @@
+"""Natural batching: what arrives while one batch is being worked on forms the next."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from services.chassis.errors import Overloaded
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Batcher(Generic[Item, Result]):
+    """Coalesce concurrent items into batches, with no timer and no waiting for company.
+
+    A lone item is worked on at once; the busier it gets, the more items share one batch. Lives on one event loop.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+        *,
+        max_batch: int,
+        max_waiting: int,
+    ) -> None:
+        """Take the work to do: it gets a batch, and gives one result for each item in the same order."""
+        self._work = work
+        self._max_batch = max_batch
+        self._max_waiting = max_waiting
+        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._worker: asyncio.Task[None] | None = None
+        self.batches = 0
+
+    async def submit(self, item: Item) -> Result:
+        """Return the item's result once its batch is done.
+
+        Raises:
+            Overloaded: at once, where `max_waiting` items wait already.
+            Exception: what the work raised, for every item of its batch.
+        """
+        if len(self._waiting) >= self._max_waiting:
+            raise Overloaded("Too many requests are waiting; nothing was done for this one.")
+        done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, done))
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work_off())
+        return await done
+
+    async def close(self) -> None:
+        """Return once everything that was submitted has been worked off."""
+        if self._worker is not None:
+            await self._worker
+
+    async def _work_off(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
+            self.batches += 1
+            await self._work_on(batch)
+        self._worker = None
+
+    async def _work_on(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        try:
+            results = await self._work([item for item, _ in batch])
+            settled = list(zip(batch, results, strict=True))
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+            for _, done in batch:
+                if not done.done():
+                    done.set_exception(error)
+            return
+        for (_, done), result in settled:
+            # A waiter that was cancelled has no use for its result any more.
+            if not done.done():
+                done.set_result(result)

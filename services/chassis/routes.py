@@ -1,0 +1,173 @@
+"""HTTP in and out: the routes that every resource has."""
+
+from http import HTTPStatus
+from typing import Annotated, Any, get_type_hints
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request
+from pydantic import Field, with_config
+from pydantic_core import to_json
+from starlette.responses import Response
+from typing_extensions import TypedDict
+
+from services.chassis import errors
+from services.chassis.bodies import Parser
+from services.chassis.fields import STRICT, Id
+from services.chassis.limits import read_json_body
+from services.chassis.openapi import json_answer, json_request, parameters
+from services.chassis.problems import answers
+from services.chassis.service import Service
+from services.chassis.store import MAX_ID, Outcome
+
+_JSON = "application/json"
+_DEFAULT_LIMIT = 100
+_GREATEST_LIMIT = 1_000
+
+_REQUEST_ERRORS = (errors.MalformedBody, errors.BodyTooLarge, errors.UnsupportedMediaType)
+_READ_ERRORS = (errors.StoreUnavailable,)
+
+
+def make_router(service: Service) -> APIRouter:
+    """Return the routes of the service's resource."""
+    name = service.resource.name
+    router = APIRouter(prefix=f"/{name}", tags=[name])
+    _add_create(router, service)
+    _add_lookup(router, service)
+    _add_list(router, service)
+    _add_count(router, service)
+    _add_read(router, service)
+    return router
+
+
+def _add_create(router: APIRouter, service: Service) -> None:
+    name, parser = service.resource.name, service.parser
+    refusals: list[type[errors.ServiceError]] = [errors.IdTaken, errors.NoIdLeft, errors.InvalidRecord]
+    if service.resource.open_check:
+        refusals += [errors.UnknownReference, errors.ReferenceCheckUnavailable]
+
+    @router.post(
+        "",
+        summary="Store one record",
+        description="Answers 201 once the record is on disk. Sending the same again is safe: it answers 200 and writes"
+        " nothing. Without an id the record is given the next one.",
+        status_code=HTTPStatus.CREATED,
+        responses={
+            201: json_answer("The record was stored.", parser.stored_schema, service.stored_example, created=True),
+            200: json_answer("Exactly this was stored already.", parser.stored_schema, service.stored_example),
+            **answers(*_REQUEST_ERRORS, *refusals, errors.Overloaded, errors.StoreUnavailable, errors.StorageFull),
+        },
+        openapi_extra=json_request(parser.schema, service.resource.example),
+    )
+    async def create(request: Request) -> Response:
+        record = parser.from_json(await read_json_body(request, service.settings.max_body_bytes))
+        outcome, record_id = await service.insert(record)
+        body = parser.to_json({"id": record_id, **record})
+        if outcome is Outcome.UNCHANGED:
+            return Response(body, HTTPStatus.OK, media_type=_JSON)
+        return Response(body, HTTPStatus.CREATED, {"location": f"/{name}/{record_id}"}, media_type=_JSON)
+
+
+def _add_lookup(router: APIRouter, service: Service) -> None:
+    @with_config(STRICT)
+    class Lookup(TypedDict):
+        ids: Annotated[list[Id], Field(max_length=service.settings.max_lookup_ids)]
+
+    parser: Parser[Lookup] = Parser(Lookup)
+    missing_schema = {
+        "title": "Missing",
+        "type": "object",
+        "required": ["missing"],
+        "properties": {"missing": {"type": "array", "items": {"type": "integer"}}},
+    }
+
+    @router.post(
+        "/lookup",
+        summary="Ask which ids do not exist",
+        description="Many ids in one request; the answer names those that no record has, ascending, each once.",
+        responses={
+            200: json_answer("The ids that do not exist.", missing_schema, {"missing": [MAX_ID]}),
+            **answers(*_REQUEST_ERRORS, errors.InvalidRecord, *_READ_ERRORS),
+        },
+        openapi_extra=json_request(parser.schema, {"ids": [1, MAX_ID]}),
+    )
+    async def lookup(request: Request) -> Response:
+        wanted = parser.from_json(await read_json_body(request, service.settings.max_body_bytes))
+        return Response(to_json({"missing": await service.store.missing(wanted["ids"])}), media_type=_JSON)
+
+
+def _add_list(router: APIRouter, service: Service) -> None:
+    path, parser = f"/{service.resource.name}", service.parser
+    hints = get_type_hints(service.resource.record, include_extras=True) | {"id": Id}
+    after = Annotated[int, Field(ge=0, le=MAX_ID, description="Records with an id above this one.")]
+    limit = Annotated[int, Field(ge=1, le=_GREATEST_LIMIT, description=f"At most so many; {_DEFAULT_LIMIT} by default.")]
+    fields: dict[str, Any] = {"after": after, "limit": limit, **hints}
+    query: Parser[dict[str, Any]] = Parser(with_config(STRICT)(TypedDict("Query", fields, total=False)))  # type: ignore[operator]
+    page_schema = {
+        "title": "Page",
+        "type": "object",
+        "required": ["items", "next"],
+        "properties": {
+            "items": {"type": "array", "items": parser.stored_schema},
+            "next": {"type": ["string", "null"], "description": "Where the next page is; null on the last."},
+        },
+    }
+
+    @router.get(
+        "",
+        summary="List records by id",
+        description="Pages by keyset: follow `next` until it is null. Any field of the record filters by equality.",
+        responses={
+            200: json_answer("One page.", page_schema, {"items": [service.stored_example], "next": None}),
+            **answers(errors.InvalidQuery, *_READ_ERRORS),
+        },
+        openapi_extra={"parameters": parameters(query.fields, where="query")},
+    )
+    async def page(request: Request) -> Response:
+        wanted = query.from_text(request.query_params.multi_items())
+        after, limit = wanted.pop("after", 0), wanted.pop("limit", _DEFAULT_LIMIT)
+        # One more than asked for tells whether there is a next page.
+        rows = await service.store.page(after, limit + 1, wanted)
+        items = b",".join(map(parser.to_json, rows[:limit]))
+        following = None
+        if len(rows) > limit:
+            following = f"{path}?{urlencode({'after': rows[limit - 1]['id'], 'limit': limit, **wanted})}"
+        return Response(b'{"items":[%b],"next":%b}' % (items, to_json(following)), media_type=_JSON)
+
+
+def _add_count(router: APIRouter, service: Service) -> None:
+    schema = {
+        "title": "Count",
+        "type": "object",
+        "required": ["count"],
+        "properties": {"count": {"type": "integer", "minimum": 0}},
+    }
+
+    @router.get(
+        "/count",
+        summary="Count the records",
+        description="How many records are stored.",
+        responses={200: json_answer("The count.", schema, {"count": 1}), **answers(*_READ_ERRORS)},
+    )
+    async def count() -> Response:
+        return Response(to_json({"count": await service.store.count()}), media_type=_JSON)
+
+
+def _add_read(router: APIRouter, service: Service) -> None:
+    key: Parser[dict[str, int]] = Parser(with_config(STRICT)(TypedDict("Key", {"id": Id})))  # type: ignore[operator]
+
+    @router.get(
+        "/{id}",
+        summary="Read one record",
+        description="The record as it is stored.",
+        responses={
+            200: json_answer("The record.", service.parser.stored_schema, service.stored_example),
+            **answers(errors.NoSuchRecord, errors.InvalidQuery, *_READ_ERRORS),
+        },
+        openapi_extra={"parameters": parameters(key.fields, where="path")},
+    )
+    async def read(request: Request) -> Response:
+        record_id = key.from_text(request.path_params.items())["id"]
+        row = await service.store.get(record_id)
+        if row is None:
+            raise errors.NoSuchRecord("No record is stored under this id.")
+        return Response(service.parser.to_json(row), media_type=_JSON)

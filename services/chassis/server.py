@@ -1,0 +1,111 @@
+"""Runs one service as a process: environment, log, socket, signals."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import TypeVar
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from services.chassis.errors import CannotStart
+from services.chassis.problems import MEDIA_TYPE, Kind, body_of
+from services.chassis.settings import Settings
+
+Own = TypeVar("Own", bound=Settings)
+
+# Longer than clients keep a connection idle (httpx: 5 s), so that it is never closed just as one uses it again.
+KEEP_ALIVE_S = 75
+# How long SIGTERM waits for requests that are under way; half-sent ones are cut off then.
+DRAIN_S = 5
+
+_NOT_HTTP = Kind(400, "malformed-request", "This is not an HTTP request")
+
+
+def run(create_app: Callable[[Own], FastAPI], settings_type: type[Own]) -> None:
+    """Serve until SIGINT or SIGTERM, then finish what was begun; exit with a message where it can't start."""
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    # uvicorn drains and closes the app first and raises the signal again after that: the process is done, and well.
+    signal.signal(signal.SIGTERM, _exit_cleanly)
+    signal.signal(signal.SIGINT, _exit_cleanly)
+    try:
+        settings = settings_type.from_environment(os.environ)
+        app = create_app(settings)
+    except CannotStart as error:
+        sys.exit(f"{settings_type.__module__}: {error}")
+    logging.getLogger().setLevel(settings.log_level.upper())
+    if settings.exit_on_stdin_eof:
+        threading.Thread(target=_terminate_at_eof, daemon=True).start()
+    config = uvicorn.Config(
+        _PlainStartUpErrors(app),
+        host=settings.host,
+        port=settings.port,
+        http=_ProblemProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    _Server(config, app.title).run()
+
+
+def _exit_cleanly(_: int, __: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def _terminate_at_eof() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _Server(uvicorn.Server):
+    """Says on standard output where it listens, once it does: its only line there, so that programs can read it."""
+
+    def __init__(self, config: uvicorn.Config, name: str) -> None:
+        super().__init__(config)
+        self._name = name
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            print(f"{self._name} listens on http://{host}:{port}, docs on http://{host}:{port}/docs", flush=True)
+
+
+class _ProblemProtocol(HttpToolsProtocol):
+    """Answers what is not HTTP as a problem too; the app never sees it."""
+
+    def send_400_response(self, msg: str) -> None:
+        body = body_of(_NOT_HTTP, msg)
+        head = (
+            "HTTP/1.1 400 Bad Request\r\n"
+            f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+
+class _PlainStartUpErrors:
+    """ASGI wrapper: where the app can't start for a reason that we know, the log gets that and no traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_plainly(message: Message) -> None:
+            error = sys.exception()
+            if isinstance(error, CannotStart):
+                message["message"] = str(error)
+            await send(message)
+
+        await self._app(scope, receive, send_plainly if scope["type"] == "lifespan" else send)

@@ -1,0 +1,72 @@
+"""One service: what it is made of, and what it does with a record."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
+
+from services.chassis.batcher import Batcher
+from services.chassis.bodies import Parser
+from services.chassis.errors import IdTaken, NoIdLeft, Reason, UnknownReference
+from services.chassis.metrics import Metrics
+from services.chassis.resource import Check, Resource
+from services.chassis.settings import Settings
+from services.chassis.store import Outcome, Record, Stored, make_store
+
+
+class Service:
+    """The parts of one service; they are opened and closed together by `running`."""
+
+    def __init__(self, resource: Resource, settings: Settings) -> None:
+        """Put the parts together; nothing is opened or started."""
+        self.resource = resource
+        self.settings = settings
+        self.metrics = Metrics()
+        self.parser: Parser[Record] = Parser(resource.record)
+        self.stored_example = {"id": 1, **resource.example}
+        self.store = make_store(settings.database_url, resource.name, self.parser.columns)
+        # One writer for each database: concurrent inserts share its transactions (group commit).
+        self.inserts: Batcher[Record, Stored] = Batcher(
+            self.store.insert, max_batch=settings.max_batch, max_waiting=settings.max_waiting
+        )
+        self._check: Check = _nothing_to_check
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Open everything; on leaving, finish what was begun and close it.
+
+        Raises:
+            CannotStart: the database can't be used.
+        """
+        await self.store.open()
+        try:
+            open_check = self.resource.open_check or _no_check
+            async with open_check() as self._check:
+                yield
+        finally:
+            await self.inserts.close()
+            await self.store.close()
+
+    async def insert(self, record: Record) -> Stored:
+        """Return CREATED or UNCHANGED, and the id, once the record is on disk.
+
+        Raises:
+            UnknownReference: what it refers to does not exist; carries every reason.
+            IdTaken, NoIdLeft: there is no place for it.
+            Unavailable, StorageFull: it could not be checked or stored.
+        """
+        (reasons,) = await self._check([record])
+        if reasons:
+            raise UnknownReference("What the record refers to does not exist.", reasons)
+        stored = await self.inserts.submit(record)
+        if stored.outcome is Outcome.CONFLICT:
+            raise IdTaken("Another record is stored under this id.", [Reason("id", "id is taken by another record")])
+        if stored.outcome is Outcome.NO_ID_LEFT:
+            raise NoIdLeft("The greatest id is taken; send the record with an id of its own.")
+        return stored
+
+
+def _no_check() -> nullcontext[Check]:
+    return nullcontext(_nothing_to_check)
+
+
+async def _nothing_to_check(records: Sequence[Record]) -> list[list[Reason]]:
+    return [[] for _ in records]

@@ -1,0 +1,40 @@
+"""What the environment sets; `docs/settings.md` says the same for people."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from services.chassis.errors import CannotStart
+
+
+class Settings(BaseModel):
+    """The settings that every service has; each is read from the environment variable of its name in capitals."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    host: Annotated[str, Field(description="The address to listen on; nothing but this machine reaches the default.")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="The port to listen on; 0 takes a free one.")]
+    database_url: Annotated[str, Field(description="Where the records are kept: `sqlite:///` and a path.")]
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="What is logged to standard error.")
+    ] = "warning"
+    max_body_bytes: Annotated[int, Field(ge=1024, description="The longest body of a request, in bytes.")] = 65_536
+    max_lookup_ids: Annotated[int, Field(ge=1, description="The most ids in one look-up.")] = 1_000
+    max_batch: Annotated[int, Field(ge=1, description="The most records in one transaction.")] = 1_000
+    max_waiting: Annotated[
+        int, Field(ge=1, description="The most records that wait for one; beyond it the answer is 503.")
+    ] = 10_000
+    exit_on_stdin_eof: Annotated[
+        bool, Field(description="Stop when standard input ends, so as not to outlive the program that holds it.")
+    ] = False
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read the settings; raise `CannotStart`, naming the variables, where one is not valid."""
+        values = {name: environment[name.upper()] for name in cls.model_fields if name.upper() in environment}
+        try:
+            return cls(**values)  # type: ignore[arg-type]  # Pydantic turns the texts into the declared types
+        except ValidationError as error:
+            problems = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+            raise CannotStart(f"The environment is not valid: {problems}.") from error

@@ -1,0 +1,73 @@
+"""One table behind one small interface; one module for each engine."""
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any, NamedTuple, Protocol
+
+from services.chassis.errors import CannotStart
+
+# A record as its service validated it: field name to value. Decimals are kept as text, so nothing is rounded.
+Record = Mapping[str, Any]
+# A record as a store gives it back: the same fields, and `id` always among them.
+Row = dict[str, int | str]
+
+# The greatest id that fits a signed 64-bit integer, which is what SQLite (and every other engine) keeps an id in.
+MAX_ID = 2**63 - 1
+
+
+class Outcome(Enum):
+    """What became of one record."""
+
+    CREATED = "created"
+    UNCHANGED = "unchanged"
+    CONFLICT = "conflict"
+    NO_ID_LEFT = "no-id-left"
+
+
+class Stored(NamedTuple):
+    """What became of one record, and the id it was sent or given."""
+
+    outcome: Outcome
+    id: int
+
+
+class Store(Protocol):
+    """One table of one database, owned by one service. Every method may raise `Unavailable` or `StorageFull`."""
+
+    async def open(self) -> None:
+        """Make or open the database; raise `CannotStart` where it can't be used."""
+
+    async def close(self) -> None:
+        """Finish what was begun, and let the database go."""
+
+    async def insert(self, records: Sequence[Record]) -> list[Stored]:
+        """Insert all records in one transaction; return one outcome for each, in input order.
+
+        A record without an id is given the next one. What is CREATED is on disk when this returns.
+        """
+
+    async def get(self, record_id: int) -> Row | None:
+        """Return the record with that id."""
+
+    async def page(self, after: int, limit: int, equal: Mapping[str, Any]) -> list[Row]:
+        """Return up to `limit` records with an id above `after` and those values, by id."""
+
+    async def missing(self, ids: Sequence[int]) -> list[int]:
+        """Return those of the ids that no record has, ascending, each once."""
+
+    async def count(self) -> int:
+        """Return how many records there are."""
+
+    async def check(self) -> None:
+        """Raise `StoreUnavailable` where records could not be stored now."""
+
+
+def make_store(database_url: str, table: str, columns: Mapping[str, type]) -> Store:
+    """Return the closed store that the URL's scheme asks for; raise `CannotStart` for one that is not known."""
+    scheme, separator, path = database_url.partition(":///")
+    if scheme != "sqlite" or not separator or not path:
+        raise CannotStart("DATABASE_URL must look like sqlite:///path/to/file.db.")
+    # Imported here, so that a service loads the driver of the engine it uses and no other.
+    from services.chassis.store.sqlite import SqliteStore  # noqa: PLC0415
+
+    return SqliteStore(path, table, columns)

@@ -1,0 +1,21 @@
+"""The orders service, wired."""
+
+from fastapi import FastAPI
+
+from services.chassis.app import create_app as create_service
+from services.chassis.resource import Resource
+from services.orders.models import Order
+from services.orders.references import open_references
+from services.orders.settings import OrdersSettings
+
+
+def create_app(settings: OrdersSettings) -> FastAPI:
+    """Return the orders service's app."""
+    orders = Resource(
+        name="orders",
+        record=Order,
+        description="Who ordered what; the only owner of orders.db.",
+        example={"user_id": 1, "product_id": 1, "quantity": 2},
+        open_check=lambda: open_references(settings),
+    )
+    return create_service(orders, settings)

@@ -1,0 +1,22 @@
+"""The settings of the orders service."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from services.chassis.settings import Settings
+
+
+class OrdersSettings(Settings):
+    """The settings of the orders service."""
+
+    port: int = 8003
+    database_url: str = "sqlite:///orders.db"
+    users_url: Annotated[str, Field(description="Where the users service is.")] = "http://127.0.0.1:8001"
+    products_url: Annotated[str, Field(description="Where the products service is.")] = "http://127.0.0.1:8002"
+    lookup_timeout_s: Annotated[
+        float, Field(gt=0, description="How long users or products may take to answer, in seconds.")
+    ] = 2.0
+    max_known_ids: Annotated[
+        int, Field(ge=0, description="How many ids of users, and of products, are remembered as existing.")
+    ] = 1_000_000
