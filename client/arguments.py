@@ -1,0 +1,108 @@
+"""The command's arguments."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from client.records import SERVICES
+
+_CLIENT = Path(__file__).resolve().parent
+_DEFAULT_URLS = {
+    "users": "http://127.0.0.1:8001",
+    "products": "http://127.0.0.1:8002",
+    "orders": "http://127.0.0.1:8003",
+}
+FEWEST_THREADS = 10
+# More threads than this take longer for the same records: they wait for each other.
+DEFAULT_THREADS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What the command is to do."""
+
+    data: Path
+    urls: dict[str, str]
+    local: bool
+    db_dir: Path
+    threads: int
+    give_up_after_s: float
+    json: str | None
+
+
+def parse(argv: Sequence[str]) -> Arguments:
+    """Return the arguments; exit with status 2 where they can't be understood, and with 0 after --help."""
+    parser = _parser()
+    given = parser.parse_args(argv)
+    urls = {service: getattr(given, f"{service}_url") for service in SERVICES}
+    for service, url in urls.items():
+        if not url.startswith(("http://", "https://")):
+            parser.error(f"the address of {service} must begin with http:// or https://")
+    if given.threads < FEWEST_THREADS:
+        parser.error(f"--threads must be at least {FEWEST_THREADS}")
+    if given.json not in {None, "-"} and not Path(given.json).absolute().parent.is_dir():
+        parser.error(f"--json: there is no folder to write {given.json} in")
+    return Arguments(
+        data=given.data,
+        urls=urls,
+        local=given.local,
+        db_dir=given.db_dir,
+        threads=given.threads,
+        give_up_after_s=given.give_up_after,
+        json=given.json,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="run.py",
+        description="Send records to the users, products and orders services at the same time, from threads, and"
+        " print what became of every one. Without --data, sends thirty sample records.",
+        epilog="Exit status: 0 every record has its final answer (a refusal is one) and the services hold what they"
+        " acknowledged; 1 not so; 2 bad usage or unreadable input; 130 interrupted.",
+    )
+    parser.add_argument(
+        "--data",
+        metavar="PATH",
+        type=Path,
+        default=_CLIENT / "data",
+        help="a folder with users.*, products.* and orders.* as csv, json or ndjson; any of them may be absent",
+    )
+    for service in SERVICES:
+        parser.add_argument(
+            f"--{service}-url",
+            metavar="URL",
+            default=os.environ.get(f"{service.upper()}_URL", _DEFAULT_URLS[service]),
+            help=f"where the {service} service is (also {service.upper()}_URL; default {_DEFAULT_URLS[service]})",
+        )
+    parser.add_argument(
+        "--local", action="store_true", help="start the three services for this run, on free ports, and stop them"
+    )
+    parser.add_argument(
+        "--db-dir",
+        metavar="PATH",
+        type=Path,
+        default=_CLIENT.parent / "databases",
+        help="where --local keeps the three databases (default: databases/ in the project)",
+    )
+    parser.add_argument(
+        "--threads",
+        metavar="N",
+        type=int,
+        default=DEFAULT_THREADS,
+        help="simultaneous requests for each service, at least %d; by default one for each record, up to %d"
+        % (FEWEST_THREADS, DEFAULT_THREADS),
+    )
+    parser.add_argument(
+        "--give-up-after",
+        metavar="SECONDS",
+        type=float,
+        default=5.0,
+        help="how long a record is sent again while its service can't answer (default 5)",
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the merged result for programs; - prints it instead of the tables"
+    )
+    return parser

@@ -1,0 +1,134 @@
+"""Delivers one record to its service: sends it, reads the answer, and sends it again where that is safe."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from threading import Event
+from typing import Any
+
+import httpx
+
+from client.records import Outcome, Record, Result
+
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 2.0
+_PROBLEM = "application/problem+json"
+# 429 and 503 say that nothing was done; 502 and 504 come from something between us and the service.
+_TRY_AGAIN = {429, 502, 503, 504}
+_ACKNOWLEDGED: dict[int, Outcome] = {201: "created", 200: "unchanged"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What one attempt came to; `again` tells whether another may come to more."""
+
+    outcome: Outcome = "undelivered"
+    again: bool = False
+    # The record may have been stored although nobody said so.
+    in_doubt: bool = False
+    status: int | None = None
+    reasons: tuple[str, ...] = ()
+    problem: str = ""
+    acknowledged: dict[str, Any] | None = None
+    in_flight: int = 0
+    pause_s: float = 0.0
+
+
+def deliver(
+    client: httpx.Client, record: Record, *, give_up_after_s: float, stop: Event, start: Callable[[], None]
+) -> Result:
+    """Return the record's final answer, or `undelivered` with the last reason once the time is up.
+
+    `start` is called when a request's head is sent and its body is not yet; it may block the first time.
+    """
+    began_s = time.perf_counter()
+    for attempt in count(1):
+        last_sent_s = time.perf_counter()
+        reading = _attempt(client, record, start)
+        pause_s = max(reading.pause_s, _backoff_s(attempt))
+        out_of_time = time.perf_counter() + pause_s > began_s + give_up_after_s
+        # Without an id the service can't tell a second sending from a second record.
+        repeatable = record.id is not None or not reading.in_doubt
+        if not (reading.again and repeatable) or out_of_time or stop.wait(pause_s):
+            break
+    return Result(
+        record,
+        reading.outcome,
+        reading.status,
+        reading.reasons,
+        reading.acknowledged,
+        reading.problem,
+        attempt,
+        began_s,
+        last_sent_s,
+        time.perf_counter(),
+        reading.in_flight,
+    )
+
+
+def _backoff_s(attempt: int) -> float:
+    """Return a pause that grows with the attempts, with jitter, so that threads do not return all at once."""
+    return random.uniform(0.5, 1.0) * min(_FIRST_PAUSE_S * 2**attempt, _LONGEST_PAUSE_S)  # noqa: S311 - no secret
+
+
+def _attempt(client: httpx.Client, record: Record, start: Callable[[], None]) -> _Reading:
+    headers = {"content-type": "application/json", "content-length": str(len(record.body))}
+    try:
+        response = client.post(f"/{record.service}", content=_held_back(record.body, start), headers=headers)
+        return _read(response, record)
+    except httpx.TransportError as error:
+        start()
+        never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        words = "no connection" if never_sent else "the answer was lost"
+        return _Reading(again=True, in_doubt=not never_sent, reasons=(f"{words} ({type(error).__name__})",))
+
+
+def _held_back(body: bytes, start: Callable[[], None]) -> Iterator[bytes]:
+    # httpx sends the head of the request before it asks for the body.
+    start()
+    yield body
+
+
+def _read(response: httpx.Response, record: Record) -> _Reading:
+    status, in_flight = response.status_code, int(response.headers.get("in-flight", 0))
+    body = _object(response)
+    if status in _ACKNOWLEDGED:
+        if not isinstance(body.get("id"), int) or record.id not in (None, body["id"]):
+            # An acknowledgement that does not name the record is none.
+            return _Reading(again=True, in_doubt=True, status=status, reasons=("the answer made no sense",))
+        return _Reading(_ACKNOWLEDGED[status], status=status, acknowledged=body, in_flight=in_flight)
+    if response.headers.get("content-type") != _PROBLEM or not isinstance(body.get("type"), str):
+        # Not one of our services: whatever it says, it says nothing about the record.
+        reason = f"an answer that is not the service's (HTTP status {status})"
+        return _Reading(again=status in _TRY_AGAIN, in_doubt=True, status=status, reasons=(reason,))
+    return _Reading(
+        "rejected" if status < 500 and status not in _TRY_AGAIN else "undelivered",
+        again=status in _TRY_AGAIN,
+        status=status,
+        reasons=_reasons(body),
+        problem=body["type"].rpartition(":")[2],
+        in_flight=in_flight,
+        pause_s=_retry_after_s(response),
+    )
+
+
+def _object(response: httpx.Response) -> dict[str, Any]:
+    try:
+        body = response.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _reasons(problem: dict[str, Any]) -> tuple[str, ...]:
+    errors = problem.get("errors")
+    details = [error.get("detail") for error in errors] if isinstance(errors, list) else [problem.get("detail")]
+    return tuple(str(detail) for detail in details)
+
+
+def _retry_after_s(response: httpx.Response) -> float:
+    # Our services send seconds; the other form that RFC 9110, section 10.2.3 allows, a date, is not waited for.
+    text = response.headers.get("retry-after", "")
+    return float(text) if text.isdecimal() else 0.0

@@ -1,0 +1,82 @@
+"""Starts the three services on free ports of this machine, and stops them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Timer
+
+_PROJECT = Path(__file__).resolve().parents[1]
+_STARTED_WITHIN_S = 30.0
+_STOPPED_WITHIN_S = 10.0
+
+
+class StartError(Exception):
+    """A service did not start; it has said why on standard error."""
+
+
+@contextmanager
+def local_services(db_dir: Path) -> Iterator[dict[str, str]]:
+    """Yield the addresses of three services whose databases lie in that folder; stop them on leaving.
+
+    Raises:
+        StartError: one of them did not start.
+    """
+    processes: list[subprocess.Popen[str]] = []
+    try:
+        # These two start side by side; orders must be told where they are.
+        processes += [_start("users", db_dir), _start("products", db_dir)]
+        users_url, products_url = map(_address, processes)
+        processes.append(_start("orders", db_dir, USERS_URL=users_url, PRODUCTS_URL=products_url))
+        yield {"users": users_url, "products": products_url, "orders": _address(processes[-1])}
+    finally:
+        _stop(processes)
+
+
+def _start(name: str, db_dir: Path, **settings: str) -> subprocess.Popen[str]:
+    own = {
+        "HOST": "127.0.0.1",
+        # A free one; the service says which.
+        "PORT": "0",
+        "DATABASE_URL": f"sqlite:///{(db_dir / f'{name}.db').resolve()}",
+        "EXIT_ON_STDIN_EOF": "1",
+    }
+    return subprocess.Popen(  # noqa: S603 - our own module, run by our own interpreter
+        [sys.executable, "-m", f"services.{name}"],
+        cwd=_PROJECT,
+        env={**os.environ, **own, **settings},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Ctrl-C is for the client, which then still reads back from the services.
+        start_new_session=True,
+    )
+
+
+def _address(process: subprocess.Popen[str]) -> str:
+    """Return where the service listens, which is what its first line on standard output says."""
+    assert process.stdout is not None
+    timer = Timer(_STARTED_WITHIN_S, process.kill)
+    timer.start()
+    words = process.stdout.readline().split()
+    timer.cancel()
+    if "on" not in words:
+        raise StartError("A service did not start.")
+    return words[words.index("on") + 1].rstrip(",")
+
+
+def _stop(processes: list[subprocess.Popen[str]]) -> None:
+    # The end of its standard input stops a service, also where this program is killed and can't ask it to.
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+    for process in processes:
+        try:
+            process.wait(_STOPPED_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
