@@ -40,7 +40,9 @@ def merge(results: Sequence[Result], held: Sequence[Held], elapsed_s: float) -> 
     """Return the results by service and id, those without an id last and in input order, with their summaries."""
     stored = {part.service: part.count for part in held}
     ordered = sorted(results, key=lambda r: (SERVICES.index(r.record.service), r.id is None, r.id or 0))
-    summaries = {name: _summary([r for r in results if r.record.service == name], stored.get(name)) for name in SERVICES}
+    summaries = {
+        name: _summary([r for r in results if r.record.service == name], stored.get(name)) for name in SERVICES
+    }
     return Merged(summaries, ordered, elapsed_s, [difference for part in held for difference in part.differences])
 
 

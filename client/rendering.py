@@ -1,68 +1,89 @@
 """The merged result for people: a table of records, a summary, and what the read-back found."""
 
-from collections.abc import Iterator
-
-from rich import box
-from rich.console import Console, Group, RenderableType
-from rich.table import Column, Table
-from rich.text import Text
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TextIO
 
 from client.merge import Merged
-from client.records import OUTCOMES, Result
+from client.records import OUTCOMES, Outcome, Result
 
-# Above this many records only those that were not stored are listed.
-LISTED_IN_FULL = 100
-_STYLES = {"created": "green", "unchanged": "cyan", "rejected": "yellow", "undelivered": "bold red"}
+# Above this many records, only those that were not stored are listed, and no more than so many of them.
+LISTED = 100
+# ANSI colours (ECMA-48, SGR).
+_GREEN, _CYAN, _YELLOW, _RED = 32, 36, 33, 31
+_COLOURS: dict[Outcome, int] = {"created": _GREEN, "unchanged": _CYAN, "rejected": _YELLOW, "undelivered": _RED}
+_GAP = "  "
 
-
-def show(console: Console, merged: Merged) -> None:
-    """Print the merged result."""
-    console.print(Group(*_parts(merged)))
-
-
-def _parts(merged: Merged) -> Iterator[RenderableType]:
-    listed = merged.results
-    if len(listed) > LISTED_IN_FULL:
-        listed = [result for result in listed if result.outcome not in {"created", "unchanged"}]
-    if listed:
-        yield _records(listed[:LISTED_IN_FULL])
-    if len(listed) > LISTED_IN_FULL:
-        yield Text(f"  … and {len(listed) - LISTED_IN_FULL} more; --json lists them all")
-    yield _summaries(merged)
-    yield _verdict(merged)
+Table = Sequence[Sequence[str]]
+# A line and its colour.
+Line = tuple[str, int | None]
 
 
-def _records(results: list[Result]) -> Table:
-    table = Table("service", Column("id", justify="right"), "outcome", "why", box=box.SIMPLE_HEAD)
-    for result in results:
-        name = str(result.id) if result.id is not None else result.record.origin
-        outcome = Text(result.outcome, style=_STYLES[result.outcome])
-        table.add_row(result.record.service, name, outcome, Text("; ".join(result.reasons)))
-    return table
+def show(merged: Merged, out: TextIO) -> None:
+    """Print the merged result; in colour where a person looks on (no-color.org)."""
+    colourful = out.isatty() and not os.environ.get("NO_COLOR") and sys.platform != "win32"
+    for text, colour in _lines(merged):
+        print(f"\x1b[{colour}m{text}\x1b[0m" if colour and colourful else text, file=out)
+
+
+def _lines(merged: Merged) -> Iterator[Line]:
+    shown = merged.results
+    if len(shown) > LISTED:
+        shown = [result for result in shown if result.outcome not in {"created", "unchanged"}]
+    if shown:
+        yield from _records(shown[:LISTED])
+    if len(shown) > LISTED:
+        yield f"... and {len(shown) - LISTED} more; --json lists them all", None
+    yield "", None
+    yield from ((text, None) for text in _table(_summaries(merged), right=set(range(1, 8))))
+    yield "", None
+    yield from _verdict(merged)
+
+
+def _records(results: Sequence[Result]) -> Iterator[Line]:
+    table = _table([("service", "id", "outcome", "why"), *map(_record, results)], right={1})
+    colours = [None, None, *(_COLOURS[result.outcome] for result in results)]
+    yield from zip(table, colours, strict=True)
+
+
+def _record(result: Result) -> tuple[str, ...]:
+    name = result.record.origin if result.id is None else str(result.id)
+    return result.record.service, name, result.outcome, "; ".join(result.reasons)
 
 
 def _summaries(merged: Merged) -> Table:
-    table = Table("service", box=box.SIMPLE_HEAD)
-    for title in ("sent", *OUTCOMES, "stored", "peak in flight"):
-        table.add_column(title, justify="right")
-    for name, summary in merged.summaries.items():
-        counts = [getattr(summary, outcome) for outcome in OUTCOMES]
-        stored = "?" if summary.stored is None else str(summary.stored)
-        table.add_row(
+    head = ("service", "sent", *OUTCOMES, "stored", "peak in flight")
+    return [head] + [
+        (
             name,
             str(summary.sent),
-            *(Text(str(n), style=_STYLES[o] if n else "dim") for o, n in zip(OUTCOMES, counts, strict=True)),
-            stored,
+            *(str(getattr(summary, outcome)) for outcome in OUTCOMES),
+            "?" if summary.stored is None else str(summary.stored),
             str(summary.peak_in_flight),
         )
-    return table
+        for name, summary in merged.summaries.items()
+    ]
 
 
-def _verdict(merged: Merged) -> Text:
-    line = f"  {len(merged.results)} records in {merged.elapsed_s:.3f} s. "
-    if merged.differences:
-        text = Text(line + "The read-back differs:", style="bold red")
-        for difference in merged.differences:
-            text.append(f"\n    {difference}")
-        return text
-    return Text(line + "Read back: the services hold what they acknowledged.")
+def _verdict(merged: Merged) -> Iterator[Line]:
+    sent = f"{len(merged.results)} records in {merged.elapsed_s:.3f} s."
+    if not merged.differences:
+        yield f"{sent} Read back: the services hold what they acknowledged.", None
+        return
+    yield f"{sent} Read back: THE SERVICES DO NOT HOLD WHAT THEY ACKNOWLEDGED.", _RED
+    yield from ((f"{_GAP}{difference}", _RED) for difference in merged.differences)
+
+
+def _table(rows: Table, right: set[int]) -> Iterator[str]:
+    """Yield the rows as lines with aligned columns, and a rule below the first."""
+    printable = [["".join(c if c.isprintable() else "?" for c in cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*printable, strict=True)]
+    for number, row in enumerate(printable):
+        cells = (
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield _GAP.join(cells).rstrip()
+        if number == 0:
+            yield _GAP.join("-" * width for width in widths)

@@ -11,8 +11,6 @@ if not __package__:
     # Run as a script, Python looks for modules beside this file; the package is one folder up.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from rich.console import Console
-
 from client.arguments import Arguments, parse
 from client.fan_out import FanOut
 from client.inputs import InputError, read_folder
@@ -87,7 +85,7 @@ def _write(merged: Merged, json_file: str | None) -> None:
     if json_file == "-":
         print(text)
         return
-    show(Console(), merged)
+    show(merged, sys.stdout)
     if json_file:
         Path(json_file).write_text(text + "\n", encoding="utf-8")
 

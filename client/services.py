@@ -4,6 +4,7 @@ import re
 import ssl
 import time
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import httpx
@@ -19,12 +20,18 @@ class Unreadable(Exception):
     """The service could not be asked, or did not answer as it should; the message says which and how."""
 
 
+@cache
+def _tls(*, needed: bool) -> ssl.SSLContext:
+    # One for all threads: making one takes longer than sending a record, and loading the certificates much longer.
+    return ssl.create_default_context() if needed else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 def connect(url: str) -> httpx.Client:
     """Return a client for one thread; threads that share one wait for each other."""
-    # Certificates are loaded only where they are needed: that takes longer than sending the whole sample.
-    verify = ssl.create_default_context() if url.startswith("https:") else False
     # The services are addressed directly, whatever proxy the environment names.
-    return httpx.Client(base_url=url, timeout=ANSWER_TIMEOUT_S, trust_env=False, verify=verify)
+    return httpx.Client(
+        base_url=url, timeout=ANSWER_TIMEOUT_S, trust_env=False, verify=_tls(needed=url.startswith("https:"))
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,8 @@ def create_app(resource: Resource, settings: Settings) -> FastAPI:
         # A redirect would answer where a problem is due: /users/ is not /users.
         redirect_slashes=False,
     )
-    app.include_router(routes.make_router(service))
-    app.include_router(health.make_router(service))
+    routes.add_routes(app, service)
+    health.add_routes(app, service)
     app.add_middleware(InFlight, path=f"/{resource.name}", metrics=service.metrics)
     problems.add_handlers(app)
 

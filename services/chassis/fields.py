@@ -54,9 +54,7 @@ def _to_cents(value: Decimal) -> Decimal:
 
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 
-Line = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_NO_CONTROLS)
-]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_NO_CONTROLS)]
 
 # A double holds every such amount closely enough to be printed as it was written, so JSON readers see it exactly.
 Amount = Annotated[

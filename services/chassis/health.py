@@ -1,6 +1,6 @@
 """Liveness, readiness and metrics."""
 
-from fastapi import APIRouter
+from fastapi import FastAPI
 from starlette.responses import JSONResponse, Response
 
 from services.chassis import metrics
@@ -17,20 +17,21 @@ _SCHEMA = {
 }
 
 
-def make_router(service: Service) -> APIRouter:
-    """Return the routes that tell how the service is."""
-    router = APIRouter(tags=["health"])
+def add_routes(app: FastAPI, service: Service) -> None:
+    """Add the routes that tell how the service is."""
 
-    @router.get(
+    @app.get(
         "/livez",
+        tags=["health"],
         summary="Is the process alive?",
         responses={200: json_answer("It is.", _SCHEMA, {"status": "alive"})},
     )
     async def live() -> Response:
         return JSONResponse({"status": "alive"})
 
-    @router.get(
+    @app.get(
         "/readyz",
+        tags=["health"],
         summary="Can it store records now?",
         responses={200: json_answer("It can.", _SCHEMA, {"status": "ready"}), **answers(StoreUnavailable)},
     )
@@ -38,8 +39,9 @@ def make_router(service: Service) -> APIRouter:
         await service.store.check()
         return JSONResponse({"status": "ready"})
 
-    @router.get(
+    @app.get(
         "/metrics",
+        tags=["health"],
         summary="The service's figures, as Prometheus reads them",
         responses={
             200: {"description": "The figures.", "content": {metrics.MEDIA_TYPE: {"schema": {"type": "string"}}}}
@@ -47,5 +49,3 @@ def make_router(service: Service) -> APIRouter:
     )
     async def figures() -> Response:
         return Response(service.metrics.text(service.inserts.batches), media_type=metrics.MEDIA_TYPE)
-
-    return router

@@ -8,9 +8,7 @@ Schema = Mapping[str, Any]
 
 def json_request(schema: Schema, example: object) -> dict[str, Any]:
     """Return what a route says of the body it takes."""
-    return {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
-    }
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
 
 
 def json_answer(description: str, schema: Schema, example: object, *, created: bool = False) -> dict[str, Any]:

@@ -61,7 +61,10 @@ SCHEMA: dict[str, Any] = {
                 "type": "object",
                 "required": ["pointer", "detail"],
                 "properties": {
-                    "pointer": {"type": "string", "description": "JSON Pointer (RFC 6901) to the field, as a fragment."},
+                    "pointer": {
+                        "type": "string",
+                        "description": "JSON Pointer (RFC 6901) to the field, as a fragment.",
+                    },
                     "detail": {"type": "string", "description": "The reason in words."},
                 },
             },

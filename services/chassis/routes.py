@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, get_type_hints
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request
+from fastapi import FastAPI, Request
 from pydantic import Field, with_config
 from pydantic_core import to_json
 from starlette.responses import Response
@@ -27,26 +27,24 @@ _REQUEST_ERRORS = (errors.MalformedBody, errors.BodyTooLarge, errors.Unsupported
 _READ_ERRORS = (errors.StoreUnavailable,)
 
 
-def make_router(service: Service) -> APIRouter:
-    """Return the routes of the service's resource."""
-    name = service.resource.name
-    router = APIRouter(prefix=f"/{name}", tags=[name])
-    _add_create(router, service)
-    _add_lookup(router, service)
-    _add_list(router, service)
-    _add_count(router, service)
-    _add_read(router, service)
-    return router
+def add_routes(app: FastAPI, service: Service) -> None:
+    """Add the routes of the service's resource."""
+    _add_create(app, service)
+    _add_lookup(app, service)
+    _add_list(app, service)
+    _add_count(app, service)
+    _add_read(app, service)
 
 
-def _add_create(router: APIRouter, service: Service) -> None:
+def _add_create(app: FastAPI, service: Service) -> None:
     name, parser = service.resource.name, service.parser
     refusals: list[type[errors.ServiceError]] = [errors.IdTaken, errors.NoIdLeft, errors.InvalidRecord]
     if service.resource.open_check:
         refusals += [errors.UnknownReference, errors.ReferenceCheckUnavailable]
 
-    @router.post(
-        "",
+    @app.post(
+        f"/{name}",
+        tags=[name],
         summary="Store one record",
         description="Answers 201 once the record is on disk. Sending the same again is safe: it answers 200 and writes"
         " nothing. Without an id the record is given the next one.",
@@ -67,7 +65,9 @@ def _add_create(router: APIRouter, service: Service) -> None:
         return Response(body, HTTPStatus.CREATED, {"location": f"/{name}/{record_id}"}, media_type=_JSON)
 
 
-def _add_lookup(router: APIRouter, service: Service) -> None:
+def _add_lookup(app: FastAPI, service: Service) -> None:
+    name = service.resource.name
+
     @with_config(STRICT)
     class Lookup(TypedDict):
         ids: Annotated[list[Id], Field(max_length=service.settings.max_lookup_ids)]
@@ -80,8 +80,9 @@ def _add_lookup(router: APIRouter, service: Service) -> None:
         "properties": {"missing": {"type": "array", "items": {"type": "integer"}}},
     }
 
-    @router.post(
-        "/lookup",
+    @app.post(
+        f"/{name}/lookup",
+        tags=[name],
         summary="Ask which ids do not exist",
         description="Many ids in one request; the answer names those that no record has, ascending, each once.",
         responses={
@@ -95,11 +96,13 @@ def _add_lookup(router: APIRouter, service: Service) -> None:
         return Response(to_json({"missing": await service.store.missing(wanted["ids"])}), media_type=_JSON)
 
 
-def _add_list(router: APIRouter, service: Service) -> None:
-    path, parser = f"/{service.resource.name}", service.parser
+def _add_list(app: FastAPI, service: Service) -> None:
+    name, parser = service.resource.name, service.parser
     hints = get_type_hints(service.resource.record, include_extras=True) | {"id": Id}
     after = Annotated[int, Field(ge=0, le=MAX_ID, description="Records with an id above this one.")]
-    limit = Annotated[int, Field(ge=1, le=_GREATEST_LIMIT, description=f"At most so many; {_DEFAULT_LIMIT} by default.")]
+    limit = Annotated[
+        int, Field(ge=1, le=_GREATEST_LIMIT, description=f"At most so many; {_DEFAULT_LIMIT} by default.")
+    ]
     fields: dict[str, Any] = {"after": after, "limit": limit, **hints}
     query: Parser[dict[str, Any]] = Parser(with_config(STRICT)(TypedDict("Query", fields, total=False)))  # type: ignore[operator]
     page_schema = {
@@ -112,8 +115,9 @@ def _add_list(router: APIRouter, service: Service) -> None:
         },
     }
 
-    @router.get(
-        "",
+    @app.get(
+        f"/{name}",
+        tags=[name],
         summary="List records by id",
         description="Pages by keyset: follow `next` until it is null. Any field of the record filters by equality.",
         responses={
@@ -130,11 +134,12 @@ def _add_list(router: APIRouter, service: Service) -> None:
         items = b",".join(map(parser.to_json, rows[:limit]))
         following = None
         if len(rows) > limit:
-            following = f"{path}?{urlencode({'after': rows[limit - 1]['id'], 'limit': limit, **wanted})}"
+            following = f"/{name}?{urlencode({'after': rows[limit - 1]['id'], 'limit': limit, **wanted})}"
         return Response(b'{"items":[%b],"next":%b}' % (items, to_json(following)), media_type=_JSON)
 
 
-def _add_count(router: APIRouter, service: Service) -> None:
+def _add_count(app: FastAPI, service: Service) -> None:
+    name = service.resource.name
     schema = {
         "title": "Count",
         "type": "object",
@@ -142,8 +147,9 @@ def _add_count(router: APIRouter, service: Service) -> None:
         "properties": {"count": {"type": "integer", "minimum": 0}},
     }
 
-    @router.get(
-        "/count",
+    @app.get(
+        f"/{name}/count",
+        tags=[name],
         summary="Count the records",
         description="How many records are stored.",
         responses={200: json_answer("The count.", schema, {"count": 1}), **answers(*_READ_ERRORS)},
@@ -152,11 +158,13 @@ def _add_count(router: APIRouter, service: Service) -> None:
         return Response(to_json({"count": await service.store.count()}), media_type=_JSON)
 
 
-def _add_read(router: APIRouter, service: Service) -> None:
+def _add_read(app: FastAPI, service: Service) -> None:
+    name = service.resource.name
     key: Parser[dict[str, int]] = Parser(with_config(STRICT)(TypedDict("Key", {"id": Id})))  # type: ignore[operator]
 
-    @router.get(
-        "/{id}",
+    @app.get(
+        f"/{name}/{{id}}",
+        tags=[name],
         summary="Read one record",
         description="The record as it is stored.",
         responses={

@@ -164,7 +164,9 @@ class SqliteStore:
 
     async def missing(self, ids: Sequence[int]) -> list[int]:
         """Return those of the ids that no record has, ascending, each once."""
-        sql = f"SELECT DISTINCT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM {self._table}) ORDER BY value"
+        sql = (
+            f"SELECT DISTINCT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM {self._table}) ORDER BY value"
+        )
         return [row_id for (row_id,) in await self._read(sql, (to_json(list(ids)).decode(),))]
 
     async def count(self) -> int:

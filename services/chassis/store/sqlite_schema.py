@@ -46,9 +46,9 @@ def _make_or_check(db: sqlite3.Connection, table: str, columns: Mapping[str, typ
         db.execute(f"CREATE TABLE {table} ({definitions})")
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    elif application_id != APPLICATION_ID or [name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")] != list(
-        columns
-    ):
+    elif application_id != APPLICATION_ID or [
+        name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")
+    ] != list(columns):
         raise CannotStart(f"The database was not made by {table}; it was left untouched.")
     elif version != SCHEMA_VERSION:
         raise CannotStart(f"The database has schema version {version}; this release knows {SCHEMA_VERSION}.")

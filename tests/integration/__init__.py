@@ -1,0 +1,1 @@
+"""Tests of one service's app with a real database in a temporary folder."""

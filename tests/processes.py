@@ -1,0 +1,99 @@
+"""Real processes for tests: services on free ports with databases of their own, and the client's command."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+PROJECT = Path(__file__).resolve().parents[1]
+_DEADLINE_S = 30.0
+
+
+@dataclass(frozen=True)
+class RunningService:
+    """A service's process, its address and its database file."""
+
+    process: subprocess.Popen[str]
+    url: str
+    database: Path
+
+
+def settings_for(database: Path, **settings: str) -> dict[str, str]:
+    """Return the environment of a service with that database on a free port."""
+    return {**os.environ, "PORT": "0", "DATABASE_URL": f"sqlite:///{database}", **settings}
+
+
+def spawn(name: str, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Start a service's process and do not wait for anything."""
+    return subprocess.Popen(
+        [sys.executable, "-m", f"services.{name}"],
+        cwd=PROJECT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextmanager
+def running(name: str, folder: Path, **settings: str) -> Iterator[RunningService]:
+    """Yield a service that listens; end it on leaving, if the test has not."""
+    database = folder / f"{name}.db"
+    process = spawn(name, settings_for(database, **settings))
+    try:
+        assert process.stdout is not None
+        words = process.stdout.readline().split()
+        assert "on" in words, process.communicate()[1]
+        yield RunningService(process, words[words.index("on") + 1].rstrip(","), database)
+    finally:
+        process.terminate()
+        process.communicate(timeout=_DEADLINE_S)
+
+
+@contextmanager
+def all_running(folder: Path) -> Iterator[dict[str, RunningService]]:
+    """Yield the three services, wired."""
+    with ExitStack() as stack:
+        users = stack.enter_context(running("users", folder))
+        products = stack.enter_context(running("products", folder))
+        orders = stack.enter_context(running("orders", folder, USERS_URL=users.url, PRODUCTS_URL=products.url))
+        yield {"users": users, "products": products, "orders": orders}
+
+
+def url_options(services: Mapping[str, RunningService]) -> list[str]:
+    """Return the client's options that name the services' addresses."""
+    return [part for name, service in services.items() for part in (f"--{name}-url", service.url)]
+
+
+def run_client(*options: str, **keywords: Any) -> subprocess.CompletedProcess[str]:
+    """Run the client's command to its end."""
+    command = [sys.executable, str(PROJECT / "client" / "run.py"), *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=_DEADLINE_S, check=False, **keywords)
+
+
+def merged(*options: str) -> dict[str, Any]:
+    """Run the client's command and return its merged result."""
+    result: dict[str, Any] = json.loads(run_client(*options, "--json", "-").stdout)
+    return result
+
+
+def eventually(condition: Callable[[], bool], within_s: float = _DEADLINE_S) -> None:
+    """Return once the condition holds; fail where it does not in time."""
+    deadline_s = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline_s, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def post(service: RunningService, record: object) -> httpx.Response:
+    """Send one record."""
+    name = service.database.stem
+    return httpx.post(f"{service.url}/{name}", json=record, trust_env=False)
