@@ -92,8 +92,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         type=int,
         default=DEFAULT_THREADS,
-        help="simultaneous requests for each service, at least %d; by default one for each record, up to %d"
-        % (FEWEST_THREADS, DEFAULT_THREADS),
+        help=f"simultaneous requests for each service, at least {FEWEST_THREADS};"
+        f" by default one for each record, up to {DEFAULT_THREADS}",
     )
     parser.add_argument(
         "--give-up-after",

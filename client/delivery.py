@@ -70,7 +70,8 @@ def deliver(
 
 def _backoff_s(attempt: int) -> float:
     """Return a pause that grows with the attempts, with jitter, so that threads do not return all at once."""
-    return random.uniform(0.5, 1.0) * min(_FIRST_PAUSE_S * 2**attempt, _LONGEST_PAUSE_S)  # noqa: S311 - no secret
+    longest_s = min(_FIRST_PAUSE_S * 2.0**attempt, _LONGEST_PAUSE_S)
+    return longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 
 
 def _attempt(client: httpx.Client, record: Record, start: Callable[[], None]) -> _Reading:
@@ -78,7 +79,7 @@ def _attempt(client: httpx.Client, record: Record, start: Callable[[], None]) ->
     try:
         response = client.post(f"/{record.service}", content=_held_back(record.body, start), headers=headers)
         return _read(response, record)
-    except httpx.TransportError as error:
+    except httpx.RequestError as error:
         start()
         never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
         words = "no connection" if never_sent else "the answer was lost"
@@ -92,10 +93,10 @@ def _held_back(body: bytes, start: Callable[[], None]) -> Iterator[bytes]:
 
 
 def _read(response: httpx.Response, record: Record) -> _Reading:
-    status, in_flight = response.status_code, int(response.headers.get("in-flight", 0))
-    body = _object(response)
+    status, body = response.status_code, _object(response)
+    in_flight = _number(response, "in-flight")
     if status in _ACKNOWLEDGED:
-        if not isinstance(body.get("id"), int) or record.id not in (None, body["id"]):
+        if type(body.get("id")) is not int or record.id not in {None, body["id"]}:
             # An acknowledgement that does not name the record is none.
             return _Reading(again=True, in_doubt=True, status=status, reasons=("the answer made no sense",))
         return _Reading(_ACKNOWLEDGED[status], status=status, acknowledged=body, in_flight=in_flight)
@@ -104,13 +105,14 @@ def _read(response: httpx.Response, record: Record) -> _Reading:
         reason = f"an answer that is not the service's (HTTP status {status})"
         return _Reading(again=status in _TRY_AGAIN, in_doubt=True, status=status, reasons=(reason,))
     return _Reading(
-        "rejected" if status < 500 and status not in _TRY_AGAIN else "undelivered",
+        "rejected" if response.is_client_error and status not in _TRY_AGAIN else "undelivered",
         again=status in _TRY_AGAIN,
         status=status,
         reasons=_reasons(body),
         problem=body["type"].rpartition(":")[2],
         in_flight=in_flight,
-        pause_s=_retry_after_s(response),
+        # Our services send seconds; the other form that RFC 9110, section 10.2.3 allows, a date, is not waited for.
+        pause_s=_number(response, "retry-after"),
     )
 
 
@@ -128,7 +130,6 @@ def _reasons(problem: dict[str, Any]) -> tuple[str, ...]:
     return tuple(str(detail) for detail in details)
 
 
-def _retry_after_s(response: httpx.Response) -> float:
-    # Our services send seconds; the other form that RFC 9110, section 10.2.3 allows, a date, is not waited for.
-    text = response.headers.get("retry-after", "")
-    return float(text) if text.isdecimal() else 0.0
+def _number(response: httpx.Response, header: str) -> int:
+    text = response.headers.get(header, "")
+    return int(text) if text.isascii() and text.isdecimal() else 0

@@ -22,7 +22,8 @@ class Held:
 
 def read_back(service: Service, results: Sequence[Result]) -> Held:
     """Compare what the service acknowledged with what it gives now; every difference names its record."""
-    acknowledged = {r.id: r.acknowledged for r in results if r.acknowledged and r.record.service == service.name}
+    records = [r.acknowledged for r in results if r.acknowledged and r.record.service == service.name]
+    acknowledged: dict[int, dict[str, Any]] = {record["id"]: record for record in records}
     try:
         stored = {row["id"]: row for row in _rows(service, sorted(acknowledged))}
         count = service.count()

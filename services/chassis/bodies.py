@@ -32,7 +32,6 @@ class Parser(Generic[Value]):
         self.fields: dict[str, dict[str, Any]] = self.schema["properties"]
         # What is stored has every field; its id is left out by the sender only.
         self.stored_schema = {**self.schema, "required": list(self.fields)}
-        self.columns = {name: int if field["type"] == "integer" else str for name, field in self.fields.items()}
 
     def from_json(self, body: bytes) -> Value:
         """Return the validated value.

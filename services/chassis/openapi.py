@@ -11,15 +11,14 @@ def json_request(schema: Schema, example: object) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
 
 
-def json_answer(description: str, schema: Schema, example: object, *, created: bool = False) -> dict[str, Any]:
+def json_answer(description: str, schema: Schema, example: object) -> dict[str, Any]:
     """Return what a route says of one answer."""
-    answer: dict[str, Any] = {
-        "description": description,
-        "content": {"application/json": {"schema": schema, "example": example}},
-    }
-    if created:
-        answer["headers"] = {"Location": {"description": "Where the record is.", "schema": {"type": "string"}}}
-    return answer
+    return {"description": description, "content": {"application/json": {"schema": schema, "example": example}}}
+
+
+def add_header(answer: dict[str, Any], name: str, description: str, schema: Schema) -> None:
+    """Add a header that the answer always has to what a route says of it."""
+    answer.setdefault("headers", {})[name] = {"description": description, "required": True, "schema": schema}
 
 
 def parameters(fields: Mapping[str, Schema], where: Literal["path", "query"]) -> list[dict[str, Any]]:

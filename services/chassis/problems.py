@@ -14,6 +14,7 @@ from starlette.routing import Match
 
 from services.chassis import errors
 from services.chassis.errors import Reason, ServiceError
+from services.chassis.openapi import add_header
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE_PREFIX = "urn:parallel-insert:problem:"
@@ -84,6 +85,8 @@ def answers(*kinds: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
                 "content": {MEDIA_TYPE: {"schema": SCHEMA, "examples": {}}},
             },
         )
+        if kind.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            add_header(entry, "Retry-After", "Seconds to wait before sending again.", {"type": "integer"})
         entry["content"][MEDIA_TYPE]["examples"][kind.slug] = {"value": _body(kind, "…")}
     return documented
 

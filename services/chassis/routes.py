@@ -14,7 +14,7 @@ from services.chassis import errors
 from services.chassis.bodies import Parser
 from services.chassis.fields import STRICT, Id
 from services.chassis.limits import read_json_body
-from services.chassis.openapi import json_answer, json_request, parameters
+from services.chassis.openapi import add_header, json_answer, json_request, parameters
 from services.chassis.problems import answers
 from services.chassis.service import Service
 from services.chassis.store import MAX_ID, Outcome
@@ -42,6 +42,15 @@ def _add_create(app: FastAPI, service: Service) -> None:
     if service.resource.open_check:
         refusals += [errors.UnknownReference, errors.ReferenceCheckUnavailable]
 
+    responses: dict[int | str, dict[str, Any]] = {
+        201: json_answer("The record was stored.", parser.stored_schema, service.stored_example),
+        200: json_answer("Exactly this was stored already.", parser.stored_schema, service.stored_example),
+        **answers(*_REQUEST_ERRORS, *refusals, errors.Overloaded, errors.StoreUnavailable, errors.StorageFull),
+    }
+    add_header(responses[201], "Location", "Where the record is.", {"type": "string"})
+    for answer in responses.values():
+        add_header(answer, "In-Flight", "Inserts that were in flight when this one arrived.", {"type": "integer"})
+
     @app.post(
         f"/{name}",
         tags=[name],
@@ -49,11 +58,7 @@ def _add_create(app: FastAPI, service: Service) -> None:
         description="Answers 201 once the record is on disk. Sending the same again is safe: it answers 200 and writes"
         " nothing. Without an id the record is given the next one.",
         status_code=HTTPStatus.CREATED,
-        responses={
-            201: json_answer("The record was stored.", parser.stored_schema, service.stored_example, created=True),
-            200: json_answer("Exactly this was stored already.", parser.stored_schema, service.stored_example),
-            **answers(*_REQUEST_ERRORS, *refusals, errors.Overloaded, errors.StoreUnavailable, errors.StorageFull),
-        },
+        responses=responses,
         openapi_extra=json_request(parser.schema, service.resource.example),
     )
     async def create(request: Request) -> Response:

@@ -22,7 +22,9 @@ class Service:
         self.metrics = Metrics()
         self.parser: Parser[Record] = Parser(resource.record)
         self.stored_example = {"id": 1, **resource.example}
-        self.store = make_store(settings.database_url, resource.name, self.parser.columns)
+        # Whole numbers are kept as such, everything else as text: nothing is rounded.
+        columns = {name: int if field["type"] == "integer" else str for name, field in self.parser.fields.items()}
+        self.store = make_store(settings.database_url, resource.name, columns)
         # One writer for each database: concurrent inserts share its transactions (group commit).
         self.inserts: Batcher[Record, Stored] = Batcher(
             self.store.insert, max_batch=settings.max_batch, max_waiting=settings.max_waiting

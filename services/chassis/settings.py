@@ -36,7 +36,7 @@ class Settings(BaseModel):
         """Read the settings; raise `CannotStart`, naming the variables, where one is not valid."""
         values = {name: environment[name.upper()] for name in cls.model_fields if name.upper() in environment}
         try:
-            return cls(**values)  # type: ignore[arg-type]  # Pydantic turns the texts into the declared types
+            return cls(**values)
         except ValidationError as error:
             problems = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
             raise CannotStart(f"The environment is not valid: {problems}.") from error

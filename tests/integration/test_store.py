@@ -1,0 +1,234 @@
+"""The SQLite store with a real file: what is stored, what is visible when, and what it refuses to open."""
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from services.chassis.errors import CannotStart, StoreUnavailable
+from services.chassis.store import MAX_ID, Outcome, Store, Stored, make_store
+
+Answer = TypeVar("Answer")
+COLUMNS = {"id": int, "name": str, "price": str}
+
+
+def with_store(file: Path, use: Callable[[Store], Awaitable[Answer]]) -> Answer:
+    """Open the store, use it, close it."""
+
+    async def scenario() -> Answer:
+        store = make_store(f"sqlite:///{file}", "things", COLUMNS)
+        await store.open()
+        try:
+            return await use(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(scenario())
+
+
+def thing(record_id: int | None = None, name: str = "a", price: str = "1.00") -> dict[str, object]:
+    record: dict[str, object] = {"name": name, "price": Decimal(price)}
+    return record if record_id is None else {"id": record_id, **record}
+
+
+def outcomes(stored: list[Stored]) -> list[Outcome]:
+    return [each.outcome for each in stored]
+
+
+def query(file: Path, sql: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(file)) as db:
+        return db.execute(sql).fetchall()
+
+
+def test_each_record_of_a_batch_gets_its_own_outcome(tmp_path: Path) -> None:
+    async def use(store: Store) -> None:
+        assert outcomes(await store.insert([thing(1), thing(2)])) == [Outcome.CREATED, Outcome.CREATED]
+        batch = [thing(1), thing(2, name="other"), thing(3), thing(3), thing(3, price="2.00")]
+        assert outcomes(await store.insert(batch)) == [
+            Outcome.UNCHANGED,
+            Outcome.CONFLICT,
+            Outcome.CREATED,
+            Outcome.UNCHANGED,
+            Outcome.CONFLICT,
+        ]
+        assert await store.get(2) == {"id": 2, "name": "a", "price": "1.00"}
+        assert await store.count() == 3
+
+    with_store(tmp_path / "things.db", use)
+
+
+def test_records_without_an_id_get_the_next_ones(tmp_path: Path) -> None:
+    async def use(store: Store) -> None:
+        assert [each.id for each in await store.insert([thing(), thing(7), thing(), thing()])] == [8, 7, 9, 10]
+        assert [each.id for each in await store.insert([thing()])] == [11]
+
+    with_store(tmp_path / "things.db", use)
+
+
+def test_when_the_greatest_id_is_taken_none_is_assigned_and_the_others_are_stored(tmp_path: Path) -> None:
+    async def use(store: Store) -> None:
+        stored = await store.insert([thing(MAX_ID), thing(), thing(5)])
+        assert outcomes(stored) == [Outcome.CREATED, Outcome.NO_ID_LEFT, Outcome.CREATED]
+        assert await store.count() == 2
+
+    with_store(tmp_path / "things.db", use)
+
+
+def test_text_is_stored_byte_for_byte_and_amounts_exactly(tmp_path: Path) -> None:
+    names = ["'); DROP TABLE things;--", "שלום", "🎉" * 200, '"\\/', "\u2028"]
+
+    async def use(store: Store) -> None:
+        await store.insert([thing(number, name, "0.10") for number, name in enumerate(names, start=1)])
+
+    with_store(tmp_path / "things.db", use)
+    assert query(tmp_path / "things.db", "SELECT name, price FROM things") == [(name, "0.10") for name in names]
+
+
+def test_what_was_acknowledged_is_visible_to_another_connection(tmp_path: Path) -> None:
+    async def use(store: Store) -> None:
+        await store.insert([thing(1)])
+        assert query(tmp_path / "things.db", "SELECT id FROM things") == [(1,)]
+
+    with_store(tmp_path / "things.db", use)
+
+
+def test_every_commit_is_synced(tmp_path: Path) -> None:
+    async def use(store: Store) -> None:
+        # 2 is FULL (sqlite.org/pragma.html#pragma_synchronous); it belongs to the connection that writes.
+        assert store._writer.execute("PRAGMA synchronous").fetchone() == (2,)  # type: ignore[attr-defined]  # noqa: SLF001
+        assert query(tmp_path / "things.db", "PRAGMA journal_mode") == [("wal",)]
+
+    with_store(tmp_path / "things.db", use)
+
+
+def test_the_table_validates_nothing(tmp_path: Path) -> None:
+    async def use(_: Store) -> None:
+        pass
+
+    with_store(tmp_path / "things.db", use)
+    ((sql,),) = query(tmp_path / "things.db", "SELECT sql FROM sqlite_schema WHERE type = 'table'")
+    assert sql == "CREATE TABLE things (id INTEGER PRIMARY KEY, name TEXT, price TEXT)"
+    assert query(tmp_path / "things.db", "SELECT count(*) FROM sqlite_schema") == [(1,)]
+
+
+def test_pages_follow_the_ids_and_filter_by_equality(tmp_path: Path) -> None:
+    async def use(store: Store) -> None:
+        await store.insert([thing(number, name="odd" if number % 2 else "even") for number in (5, 3, 9, 4, 8)])
+        assert [row["id"] for row in await store.page(3, 2, {})] == [4, 5]
+        assert [row["id"] for row in await store.page(0, 9, {"name": "odd"})] == [3, 5, 9]
+        assert [row["id"] for row in await store.page(0, 9, {"price": Decimal("1.00"), "id": 8})] == [8]
+
+    with_store(tmp_path / "things.db", use)
+
+
+def test_missing_ids_are_named_once_and_in_order(tmp_path: Path) -> None:
+    async def use(store: Store) -> None:
+        await store.insert([thing(2), thing(4)])
+        assert await store.missing([5, 4, 3, 2, 1, 5]) == [1, 3, 5]
+        assert await store.missing([]) == []
+
+    with_store(tmp_path / "things.db", use)
+
+
+def test_a_lock_held_by_another_process_makes_it_unavailable_and_it_recovers(tmp_path: Path) -> None:
+    async def use(store: Store) -> None:
+        with closing(sqlite3.connect(tmp_path / "things.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreUnavailable):
+                await store.insert([thing(1)])
+            await store.check()
+            other.execute("ROLLBACK")
+        assert outcomes(await store.insert([thing(1)])) == [Outcome.CREATED]
+
+    with_store(tmp_path / "things.db", use)
+
+
+def test_a_garbage_page_is_never_acknowledged(tmp_path: Path) -> None:
+    file = tmp_path / "things.db"
+
+    async def fill(store: Store) -> None:
+        await store.insert([thing(number, name="x" * 200) for number in range(1, 500)])
+
+    async def use(store: Store) -> None:
+        with pytest.raises(StoreUnavailable):
+            await store.insert([thing(10_000)])
+        with pytest.raises(StoreUnavailable):
+            await store.check()
+
+    with_store(file, fill)
+    with file.open("r+b") as raw:
+        raw.seek(4096)
+        raw.write(b"\xa5" * (file.stat().st_size - 4096))
+    with_store(file, use)
+
+
+def test_a_database_opens_again_with_what_it_held(tmp_path: Path) -> None:
+    async def first(store: Store) -> None:
+        await store.insert([thing(1)])
+
+    async def second(store: Store) -> int:
+        return await store.count()
+
+    with_store(tmp_path / "new" / "things.db", first)
+    assert with_store(tmp_path / "new" / "things.db", second) == 1
+
+
+def refused(file: Path) -> str:
+    async def use(_: Store) -> None:
+        pass
+
+    with pytest.raises(CannotStart) as error:
+        with_store(file, use)
+    return str(error.value)
+
+
+def test_a_second_owner_is_refused(tmp_path: Path) -> None:
+    async def use(_: Store) -> None:
+        other = make_store(f"sqlite:///{tmp_path / 'things.db'}", "things", COLUMNS)
+        with pytest.raises(CannotStart, match="belongs to another running service"):
+            await other.open()
+
+    with_store(tmp_path / "things.db", use)
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_untouched(tmp_path: Path) -> None:
+    file = tmp_path / "things.db"
+    file.write_bytes(b"Dear diary, " * 1000)
+    assert "not a database" in refused(file)
+    assert file.read_bytes() == b"Dear diary, " * 1000
+
+
+def test_someone_elses_database_is_refused_and_left_untouched(tmp_path: Path) -> None:
+    file = tmp_path / "things.db"
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("CREATE TABLE things (id INTEGER PRIMARY KEY, name TEXT, price TEXT)")
+    before = file.read_bytes()
+    assert "was not made by things" in refused(file)
+    assert file.read_bytes() == before
+
+
+def test_a_newer_releases_database_is_refused(tmp_path: Path) -> None:
+    async def use(_: Store) -> None:
+        pass
+
+    file = tmp_path / "things.db"
+    with_store(file, use)
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("PRAGMA user_version = 99")
+    assert "schema version 99" in refused(file)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "can't be used" in refused(tmp_path / "file" / "things.db")
+
+
+@pytest.mark.parametrize("url", ["", "things.db", "sqlite://things.db", "sqlite:///", "postgresql:///things"])
+def test_an_address_of_another_form_is_refused(url: str) -> None:
+    with pytest.raises(CannotStart, match="DATABASE_URL"):
+        make_store(url, "things", COLUMNS)
