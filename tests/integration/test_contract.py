@@ -204,7 +204,9 @@ def test_paths_and_methods_that_do_not_exist_are_problems_too(resource: Resource
     problem(resource.http.request("TRACE", "/livez"), 405, "method-not-allowed")
 
 
-@pytest.mark.parametrize("garbage", [b"\x16\x03\x01\x02\x00\x01\x00\x01", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"hello\r\n\r\n"])
+@pytest.mark.parametrize(
+    "garbage", [b"\x16\x03\x01\x02\x00\x01\x00\x01", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"hello\r\n\r\n"]
+)
 def test_what_is_not_http_is_a_problem_too(resource: Resource, garbage: bytes) -> None:
     address = urlsplit(str(resource.http.base_url))
     with closing(socket.create_connection((address.hostname, address.port), timeout=10)) as connection:

@@ -89,7 +89,9 @@ def test_what_is_an_e_mail_address(email: str) -> None:
     assert USERS.from_json(user(email=f'"{email}"').encode())["email"] == email
 
 
-@pytest.mark.parametrize("email", ["", "a", "@b", "a@", "a@-b", "a@b-", "a@b..c", " a@b", "a@b\\n", "ä@b", "a@" + "b" * 64])
+@pytest.mark.parametrize(
+    "email", ["", "a", "@b", "a@", "a@-b", "a@b-", "a@b..c", " a@b", "a@b\\n", "ä@b", "a@" + "b" * 64]
+)
 def test_what_is_none(email: str) -> None:
     assert refusals(USERS, user(email=f'"{email}"')) == ["email is not an e-mail address of at most 254 characters"]
 

@@ -1,0 +1,169 @@
+"""What orders makes of users and products that answer, do not, or answer nonsense."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.processes import RunningService, eventually, post, running
+from tests.upstream import Behaviour, Upstream, answer, listening
+
+ALL_EXIST = answer("200 OK", b'{"missing": []}')
+TIMEOUT_S = 0.5
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An orders service, and what it takes for the users and products services."""
+
+    orders: RunningService
+    users: Upstream
+    products: Upstream
+
+
+@contextmanager
+def orders_beside_upstreams(folder: Path, timeout_s: float) -> Iterator[Scene]:
+    with listening(ALL_EXIST) as users, listening(ALL_EXIST) as products:
+        urls = {"USERS_URL": users.url, "PRODUCTS_URL": products.url}
+        with running("orders", folder, **urls, LOOKUP_TIMEOUT_S=str(timeout_s)) as orders:
+            yield Scene(orders, users, products)
+
+
+@pytest.fixture(scope="module")
+def one_scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with orders_beside_upstreams(tmp_path_factory.mktemp("orders"), TIMEOUT_S) as scene:
+        yield scene
+
+
+@pytest.fixture
+def scene(one_scene: Scene) -> Scene:
+    """Return the scene with everyone well and nothing asked yet."""
+    for upstream in (one_scene.users, one_scene.products):
+        upstream.behave = ALL_EXIST
+        upstream.requests.clear()
+    return one_scene
+
+
+def order(number: int) -> dict[str, int]:
+    """Return an order whose references nobody has asked for."""
+    return {"id": number, "user_id": number, "product_id": number, "quantity": 3}
+
+
+def stored(orders: RunningService) -> int:
+    return int(httpx.get(f"{orders.url}/orders/count", trust_env=False).json()["count"])
+
+
+def metrics(orders: RunningService) -> str:
+    return httpx.get(f"{orders.url}/metrics", trust_env=False).text
+
+
+def hang(connection: socket.socket, _: bytes) -> None:
+    connection.recv(1)
+
+
+def drip(connection: socket.socket, _: bytes) -> None:
+    for byte in b"HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n" + b'{"missing": []}':
+        connection.sendall(bytes([byte]))
+        time.sleep(0.05)
+
+
+def cut_off(connection: socket.socket, _: bytes) -> None:
+    connection.sendall(b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{"missi')
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        hang,
+        drip,
+        cut_off,
+        answer("500 Internal Server Error", b'{"missing": []}'),
+        answer("200 OK", b"<html>hello</html>", "text/html"),
+        answer("302 Found", b"", location="/elsewhere"),
+        answer("200 OK", b"[]"),
+        answer("200 OK", b'{"missing": null}'),
+        answer("200 OK", b'{"missing": ["1"]}'),
+        answer("200 OK", b"\xff" * 100),
+        answer("200 OK", b"hello", **{"content-encoding": "gzip"}),
+    ],
+    ids=["hangs", "drips", "is cut off", "500", "HTML", "redirect", "array", "null", "text ids", "binary", "not gzip"],
+)
+def test_an_order_is_neither_accepted_nor_called_invalid_when_users_cannot_be_asked(
+    scene: Scene, new_id: int, behaviour: Behaviour
+) -> None:
+    scene.users.behave = behaviour
+    before = stored(scene.orders)
+    began_s = time.monotonic()
+    response = post(scene.orders, order(new_id))
+    assert time.monotonic() - began_s < 10 * TIMEOUT_S
+    assert response.status_code == 503
+    assert response.json()["type"].endswith(":reference-check-unavailable")
+    assert int(response.headers["retry-after"]) >= 1
+    assert stored(scene.orders) == before
+    assert len(scene.users.requests) == 1
+    # When users is well again, so is orders.
+    scene.users.behave = ALL_EXIST
+    assert post(scene.orders, order(new_id)).status_code == 201
+
+
+def test_users_that_refuse_connections_make_it_unavailable(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with running("orders", tmp_path, USERS_URL=url, PRODUCTS_URL=url) as orders:
+        assert post(orders, order(1)).status_code == 503
+        assert stored(orders) == 0
+
+
+def test_every_missing_reference_is_named(scene: Scene, new_id: int) -> None:
+    scene.users.behave = scene.products.behave = answer("200 OK", b'{"missing": [%d]}' % new_id)
+    body = post(scene.orders, order(new_id)).json()
+    assert body["type"].endswith(":unknown-reference")
+    assert body["errors"] == [
+        {"pointer": "#/user_id", "detail": f"user {new_id} does not exist"},
+        {"pointer": "#/product_id", "detail": f"product {new_id} does not exist"},
+    ]
+
+
+def test_a_yes_is_remembered_and_a_no_is_not(scene: Scene, new_id: int) -> None:
+    scene.users.behave = answer("200 OK", b'{"missing": [%d]}' % new_id)
+    assert post(scene.orders, order(new_id)).status_code == 422
+    scene.users.behave = ALL_EXIST
+    assert post(scene.orders, order(new_id)).status_code == 201
+    scene.users.behave = hang
+    assert post(scene.orders, {**order(new_id), "id": new_id + 1}).status_code == 201
+    assert len(scene.users.requests) == 2
+
+
+def test_many_orders_at_once_share_look_ups(tmp_path: Path) -> None:
+    held = threading.Event()
+
+    def hold(connection: socket.socket, request: bytes) -> None:
+        held.wait(30)
+        ALL_EXIST(connection, request)
+
+    with orders_beside_upstreams(tmp_path, timeout_s=30) as scene, ThreadPoolExecutor(20) as threads:
+        scene.users.behave = hold
+        answers = [threads.submit(post, scene.orders, order(1))]
+        eventually(lambda: len(scene.users.requests) == 1)
+        answers += [threads.submit(post, scene.orders, order(number)) for number in range(2, 21)]
+        eventually(lambda: "parallel_insert_in_flight 20\n" in metrics(scene.orders))
+        held.set()
+        assert [answer.result().status_code for answer in answers] == [201] * 20
+        assert len(scene.users.requests) <= 3
+
+
+def test_reading_orders_stays_quick_while_users_hangs(scene: Scene, new_id: int) -> None:
+    scene.users.behave = hang
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(post, scene.orders, order(new_id))
+        eventually(lambda: len(scene.users.requests) == 1)
+        stored(scene.orders)
+        assert not waiting.done()
+        assert waiting.result().status_code == 503
