@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,20 @@ PROJECT = Path(__file__).resolve().parents[1]
 _DEADLINE_S = 30.0
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class RunningService:
-    """A service's process, its address and its database file."""
+    """A service's process and its database file."""
 
     process: subprocess.Popen[str]
-    url: str
     database: Path
+
+    @cached_property
+    def url(self) -> str:
+        """Where it listens; waits until it does."""
+        assert self.process.stdout is not None
+        words = self.process.stdout.readline().split()
+        assert "on" in words, self.process.communicate()[1]
+        return words[words.index("on") + 1].rstrip(",")
 
 
 def settings_for(database: Path, **settings: str) -> dict[str, str]:
@@ -45,14 +53,11 @@ def spawn(name: str, environment: Mapping[str, str]) -> subprocess.Popen[str]:
 
 @contextmanager
 def running(name: str, folder: Path, **settings: str) -> Iterator[RunningService]:
-    """Yield a service that listens; end it on leaving, if the test has not."""
+    """Yield a service that has been started; end it on leaving, if the test has not."""
     database = folder / f"{name}.db"
     process = spawn(name, settings_for(database, **settings))
     try:
-        assert process.stdout is not None
-        words = process.stdout.readline().split()
-        assert "on" in words, process.communicate()[1]
-        yield RunningService(process, words[words.index("on") + 1].rstrip(","), database)
+        yield RunningService(process, database)
     finally:
         process.terminate()
         process.communicate(timeout=_DEADLINE_S)
@@ -65,6 +70,7 @@ def all_running(folder: Path) -> Iterator[dict[str, RunningService]]:
         users = stack.enter_context(running("users", folder))
         products = stack.enter_context(running("products", folder))
         orders = stack.enter_context(running("orders", folder, USERS_URL=users.url, PRODUCTS_URL=products.url))
+        assert orders.url
         yield {"users": users, "products": products, "orders": orders}
 
 

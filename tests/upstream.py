@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+import httpx
+
 # What to do with a connection whose request has been read; it is closed afterwards.
 Behaviour = Callable[[socket.socket, bytes], None]
 
@@ -27,6 +29,20 @@ def answer(status: str, body: bytes, media_type: str = "application/json", **hea
 
     def behave(connection: socket.socket, _: bytes) -> None:
         connection.sendall(text)
+
+    return behave
+
+
+def forward(url: str) -> Behaviour:
+    """Pass every request on to a real service, and its answer back."""
+
+    def behave(connection: socket.socket, request: bytes) -> None:
+        head, _, body = request.partition(b"\r\n\r\n")
+        method, path, _ = head.split(b"\r\n")[0].decode().split(" ")
+        headers = {"content-type": "application/json"}
+        answered = httpx.request(method, url + path, content=body, headers=headers, trust_env=False)
+        status = f"{answered.status_code} {answered.reason_phrase}"
+        answer(status, answered.content, answered.headers["content-type"])(connection, request)
 
     return behave
 

@@ -11,11 +11,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.processes import PROJECT, RunningService, all_running, eventually, merged, run_client, running, url_options
-from tests.upstream import answer, listening
+from tests.upstream import answer, forward, listening
 
 SAMPLE_REASONS = {
     ("users", 10): ["name is empty"],
@@ -214,31 +213,18 @@ def test_a_row_that_disappears_is_found_by_the_read_back(empty: dict[str, Runnin
                 db.execute("DELETE FROM users WHERE id = 5")
                 db.execute("UPDATE users SET name = 'Mallory' WHERE id = 6")
                 assert db.execute("SELECT count(*) FROM users").fetchone() == (8,)
-        connection.sendall(_forwarded(orders, request))
+        forward(orders.url)(connection, request)
 
     data = users.database.parent / "one-order"
     data.mkdir()
     (data / "users.csv").write_text((PROJECT / "client" / "data" / "users.csv").read_text())
     (data / "orders.csv").write_text("id,user_id,product_id,quantity\n1,1,1,0\n")
     with listening(forward_once_the_row_is_gone) as between:
-        options = url_options(empty | {"orders": RunningService(orders.process, between.url, orders.database)})
-        run = run_client(*options, "--data", str(data))
+        run = run_client(*url_options(empty), "--orders-url", between.url, "--data", str(data))
     assert run.returncode == 1
     assert "users 5 was acknowledged, but is gone" in run.stdout
     assert "users 6 was acknowledged, but is stored otherwise" in run.stdout
     assert "DO NOT HOLD" in run.stdout
-
-
-def _forwarded(service: RunningService, request: bytes) -> bytes:
-    """Pass a raw request on and return the raw answer, after which the connection is closed."""
-    head, _, body = request.partition(b"\r\n\r\n")
-    method, path, _ = head.split(b"\r\n")[0].decode().split(" ")
-    answered = httpx.request(
-        method, service.url + path, content=body, headers={"content-type": "application/json"}, trust_env=False
-    )
-    lines = [f"HTTP/1.1 {answered.status_code} Any", "connection: close", f"content-length: {len(answered.content)}"]
-    lines += [f"content-type: {answered.headers['content-type']}"]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + answered.content
 
 
 def test_ctrl_c_prints_what_is_known(empty: dict[str, RunningService], tmp_path: Path) -> None:
