@@ -15,7 +15,10 @@ class OrdersSettings(Settings):
     users_url: Annotated[str, Field(description="Where the users service is.")] = "http://127.0.0.1:8001"
     products_url: Annotated[str, Field(description="Where the products service is.")] = "http://127.0.0.1:8002"
     lookup_timeout_s: Annotated[
-        float, Field(gt=0, description="How long users or products may take to answer, in seconds.")
+        float,
+        Field(
+            gt=0, description="How long users or products may take to answer, in seconds; beyond it the answer is 503."
+        ),
     ] = 2.0
     max_known_ids: Annotated[
         int, Field(ge=0, description="How many ids of users, and of products, are remembered as existing.")

@@ -39,7 +39,10 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(params=SERVICES)
 def service(request: pytest.FixtureRequest, services: dict[str, RunningService]) -> RunningService:
     """Each service in turn; user 1 and product 1, to which the example of an order refers, exist."""
-    for name, record in (("users", {"name": "Ada", "email": "ada@example.com"}), ("products", {"name": "L", "price": 1})):
+    for name, record in (
+        ("users", {"name": "Ada", "email": "ada@example.com"}),
+        ("products", {"name": "L", "price": 1}),
+    ):
         # Whatever another test has stored under this id does as well.
         assert post(services[name], {"id": 1, **record}).status_code in {200, 201, 409}
     return services[request.param]
@@ -85,9 +88,14 @@ def open_docs(page: Page, service: RunningService) -> None:
     expect(page.locator(".opblock").first).to_be_visible(timeout=_PATIENCE_MS)
 
 
-def routes_of(service: RunningService) -> set[tuple[str, str]]:
+def documented(service: RunningService) -> dict[tuple[str, str], str]:
+    """Return every route of the OpenAPI document, and its summary."""
     paths = httpx.get(f"{service.url}/openapi.json", trust_env=False).json()["paths"]
-    return {(method.upper(), path) for path, methods in paths.items() for method in methods}
+    return {
+        (method.upper(), path): operation["summary"]
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+    }
 
 
 def route_of(block: Locator) -> tuple[str, str]:
@@ -111,8 +119,8 @@ def test_the_root_leads_to_docs_that_list_every_route(browser: Browser, service:
     with offline_page(browser, service) as page:
         page.goto(f"{service.url}/")
         expect(page).to_have_url(f"{service.url}/docs")
-        expect(page.locator(".opblock")).to_have_count(len(routes_of(service)), timeout=_PATIENCE_MS)
-        assert {route_of(block) for block in page.locator(".opblock").all()} == routes_of(service)
+        expect(page.locator(".opblock").first).to_be_visible(timeout=_PATIENCE_MS)
+        assert {route_of(block) for block in page.locator(".opblock").all()} == documented(service).keys()
 
 
 def test_the_docs_store_their_own_example(browser: Browser, service: RunningService) -> None:
@@ -137,11 +145,12 @@ def test_the_tab_has_an_icon(browser: Browser, service: RunningService, path: st
     with offline_page(browser, service) as page:
         page.goto(f"{service.url}{path}")
         icon = page.locator("link[rel~=icon]").get_attribute("href")
-        assert page.evaluate("async (url) => { const icon = new Image(); icon.src = url; await icon.decode(); return 1 }", icon)
+        ask = "async (url) => { const got = await fetch(url); return [got.status, got.headers.get('content-type')] }"
+        assert page.evaluate(ask, icon) == [200, "image/png"]
 
 
 def test_the_reference_shows_every_route(browser: Browser, service: RunningService) -> None:
     with offline_page(browser, service) as page:
         page.goto(f"{service.url}/redoc")
-        page.locator("h1").first.wait_for()
-        expect(page.locator("[data-section-id^='tag/'] h2")).to_have_count(0)
+        expect(page.locator("h1")).to_contain_text(service.database.stem, timeout=_PATIENCE_MS)
+        assert set(documented(service).values()) <= set(page.locator("h2").all_inner_texts())

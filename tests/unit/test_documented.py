@@ -1,0 +1,68 @@
+"""What exists is documented: settings, problems, routes, options and commands."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from client.arguments import _parser
+from services.chassis import errors, problems
+from services.chassis.errors import CannotStart, ServiceError, Unavailable
+from services.chassis.settings import Settings
+from services.orders.app import create_app
+from services.orders.settings import OrdersSettings
+from services.products.settings import ProductsSettings
+from services.users.settings import UsersSettings
+
+PROJECT = Path(__file__).resolve().parents[2]
+SETTINGS = (PROJECT / "docs" / "settings.md").read_text()
+HTTP = (PROJECT / "docs" / "http.md").read_text()
+README = (PROJECT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("kind", [UsersSettings, ProductsSettings, OrdersSettings])
+def test_every_setting_is_documented_with_its_default_and_meaning(kind: type[Settings]) -> None:
+    for name, field in kind.model_fields.items():
+        # A service that sets another default does not say again what the setting means.
+        meaning = field.description or Settings.model_fields[name].description
+        (line,) = [line for line in SETTINGS.splitlines() if line.startswith(f"| `{name.upper()}` |")]
+        assert str(field.default).lower() in line.lower(), name
+        assert meaning, name
+        assert meaning.rstrip(".") in line, name
+
+
+def test_every_error_has_one_problem_and_every_problem_is_documented() -> None:
+    leaves = {
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, ServiceError) and not kind.__subclasses__()
+    }
+    assert set(problems._KINDS) == leaves - {CannotStart, Unavailable}  # noqa: SLF001
+    for kind in problems._KINDS.values():  # noqa: SLF001
+        assert f"| `{kind.slug}` | {kind.status} |" in HTTP
+
+
+def test_every_error_stands_in_the_tree_that_is_drawn_above_them() -> None:
+    assert errors.__doc__
+    for name in (name for name, kind in vars(errors).items() if isinstance(kind, type) and name != "Reason"):
+        if issubclass(vars(errors)[name], ServiceError):
+            assert re.search(rf"\b{name}\b", errors.__doc__), name
+
+
+def test_every_route_is_documented() -> None:
+    for path, methods in create_app(OrdersSettings()).openapi()["paths"].items():
+        for method in methods:
+            call = f"{method.upper()} {path.replace('/orders', '/users')}"
+            assert re.search(rf"`{re.escape(call)}[`?]", HTTP), call
+
+
+def test_every_option_is_documented() -> None:
+    for action in _parser()._actions:  # noqa: SLF001
+        for option in action.option_strings:
+            if option.startswith("--") and option != "--help":
+                assert f"`{option}" in README, option
+
+
+def test_every_make_command_is_documented() -> None:
+    for command in re.findall(r"^([a-z]+):.*## ", (PROJECT / "Makefile").read_text(), re.MULTILINE):
+        assert f"make {command}" in README, command
