@@ -108,7 +108,7 @@ def _expected(accepted: str) -> Table:
 
 def _say_why_not() -> str:
     """Return why Compose can't be used here; nothing where it can."""
-    for command in (["docker", "info"], ["docker", "compose", "version"]):
+    for command in (["docker", "version"], ["docker", "compose", "version"]):
         try:
             subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
         except FileNotFoundError:

@@ -53,7 +53,8 @@ def test_the_sample_ends_as_it_must_and_again_unchanged(empty: dict[str, Running
     check_sample(merged(*url_options(empty)), "unchanged")
 
 
-@pytest.mark.parametrize("seed", range(5))
+# SHUFFLED_RUNS=200 python -m pytest -k scheduling: as many runs as one likes.
+@pytest.mark.parametrize("seed", range(int(os.environ.get("SHUFFLED_RUNS", "5"))))
 def test_the_outcome_does_not_depend_on_the_threads_scheduling(tmp_path: Path, seed: int) -> None:
     command = [sys.executable, "-m", "tests.system.shuffled_client", str(seed), "--local", "--db-dir", str(tmp_path)]
     run = subprocess.run([*command, "--json", "-"], cwd=PROJECT, capture_output=True, text=True, check=True, timeout=60)
