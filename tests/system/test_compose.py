@@ -129,6 +129,8 @@ def started() -> Iterator[tuple[Project, ClientRun]]:
     try:
         yield project, project.up("--build")
     finally:
+        # Shown where something failed.
+        print(project.compose("logs", check=False).stdout)
         project.compose("down", "--volumes")
 
 

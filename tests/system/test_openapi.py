@@ -1,0 +1,158 @@
+"""The OpenAPI document of each service: that it says everything, and that the service does what it says."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import pytest
+import schemathesis
+from schemathesis import Case, GenerationMode, HookContext
+
+from tests.processes import PROJECT, RunningService, all_running, post
+
+SERVICES = ("users", "products", "orders")
+# What the example of an order refers to.
+SAMPLE: dict[str, dict[str, object]] = {
+    "users": {"id": 1, "name": "Ada", "email": "ada@example.com"},
+    "products": {"id": 1, "name": "Lamp", "price": 24.99},
+}
+REFERENCES = {"user_id", "product_id"}
+# An id near the greatest one would leave none to assign, and whatever follows without an id would be refused.
+GREATEST_SENT_ID = 2**62
+# For each route, besides those that it always tries: the document's examples, every limit, every other method.
+RANDOM_CASES = 30
+SESSION_TIMEOUT_S = 100
+
+
+@schemathesis.hook("map_case")
+def within_what_json_schema_cannot_say(context: HookContext, case: Case[Any]) -> Case[Any]:
+    """Make a request that the document allows one that the service takes; runs in the process of a session.
+
+    Three rules can't be said in JSON Schema: an integer is not written as 1.0, what an order refers to exists, and ids
+    are not used up.
+    """
+    if case.meta and case.meta.generation.mode is GenerationMode.POSITIVE and isinstance(case.body, dict):
+        case.body = {name: _sendable(name, value) for name, value in case.body.items()}
+    return case
+
+
+def _sendable(name: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_sendable(name, entry) for entry in value]
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        return 1 if name in REFERENCES else min(int(value), GREATEST_SENT_ID)
+    return value
+
+
+@pytest.fixture(scope="module")
+def sessions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[str]]]:
+    """What a session of requests made from each document has to say, empty where all is well; they run side by side.
+
+    They have services of their own, since they store much. Each runs as a command, because that is where Schemathesis
+    has all its phases, and with all its checks: none is left out.
+    """
+    with all_running(tmp_path_factory.mktemp("databases")) as running, ThreadPoolExecutor() as pool:
+        for name, record in SAMPLE.items():
+            assert post(running[name], record).status_code == 201
+        yield {name: pool.submit(_session, running[name], tmp_path_factory.mktemp(name)) for name in SERVICES}
+
+
+def _session(service: RunningService, folder: Path) -> str:
+    # The same cases on every run: a failure is never the luck of the draw.
+    options = ["--generation-deterministic", f"--max-examples={RANDOM_CASES}", "--no-color"]
+    run = subprocess.run(
+        [sys.executable, "-m", "schemathesis.cli", "run", f"{service.url}/openapi.json", *options],
+        cwd=folder,
+        env={**os.environ, "NO_PROXY": "127.0.0.1", "PYTHONPATH": str(PROJECT), "SCHEMATHESIS_HOOKS": __name__},
+        capture_output=True,
+        text=True,
+        timeout=SESSION_TIMEOUT_S,
+        check=False,
+    )
+    return run.stdout + run.stderr if run.returncode else ""
+
+
+@pytest.fixture(params=SERVICES)
+def service(request: pytest.FixtureRequest, services: dict[str, RunningService]) -> RunningService:
+    """Each service in turn; what its example refers to exists."""
+    for name, record in SAMPLE.items():
+        # Whatever another test has stored under this id does as well.
+        assert post(services[name], record).status_code in {200, 201, 409}
+    return services[request.param]
+
+
+def document_of(service: RunningService) -> dict[str, Any]:
+    document: dict[str, Any] = httpx.get(f"{service.url}/openapi.json", trust_env=False).json()
+    return document
+
+
+def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def contents(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the schema and examples of the body that a route takes, and of each that it answers."""
+    for whose, message in {"request": operation.get("requestBody", {}), **operation["responses"]}.items():
+        for content in message.get("content", {}).values():
+            yield whose, content
+
+
+def examples(content: dict[str, Any]) -> list[Any]:
+    return [content["example"]] if "example" in content else [e["value"] for e in content.get("examples", {}).values()]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_service_does_what_its_document_says(sessions: dict[str, Future[str]], name: str) -> None:
+    findings = sessions[name].result()
+    assert not findings, findings
+
+
+def test_every_route_parameter_and_answer_is_described(service: RunningService) -> None:
+    undescribed = [
+        f"{route}: {what}"
+        for route, operation in operations(document_of(service)).items()
+        for what, text in {
+            "summary": operation.get("summary"),
+            "description": operation.get("description"),
+            **{p["name"]: p.get("description") for p in operation.get("parameters", [])},
+            **{status: answer["description"] for status, answer in operation["responses"].items()},
+        }.items()
+        if not text
+    ]
+    assert undescribed == []
+
+
+def test_every_example_fits_its_schema(service: RunningService) -> None:
+    document = document_of(service)
+    misfits = [
+        f"{route}: {whose}"
+        for route, operation in operations(document).items()
+        for whose, content in contents(operation)
+        for example in examples(content)
+        # A schema may refer to others in the document.
+        if not jsonschema_rs.is_valid({**document, **content["schema"]}, example)
+    ]
+    assert misfits == []
+
+
+def test_the_examples_of_requests_are_accepted_as_they_stand(service: RunningService) -> None:
+    path = f"/{service.database.stem}"
+    posts = {
+        route.split()[1]: op for route, op in operations(document_of(service)).items() if route.startswith("POST ")
+    }
+    answered = {
+        where: httpx.post(f"{service.url}{where}", json=example, trust_env=False).status_code
+        for where, operation in posts.items()
+        for example in examples(operation["requestBody"]["content"]["application/json"])
+    }
+    assert answered == {path: 201, f"{path}/lookup": 200}
