@@ -15,6 +15,8 @@ _DEFAULT_URLS = {
     "orders": "http://127.0.0.1:8003",
 }
 FEWEST_THREADS = 10
+# Three times this many threads are still few enough for every system to start them.
+MOST_THREADS = 256
 # More threads than this take longer for the same records: they wait for each other.
 DEFAULT_THREADS = 32
 
@@ -40,8 +42,8 @@ def parse(argv: Sequence[str]) -> Arguments:
     for service, url in urls.items():
         if not url.startswith(("http://", "https://")):
             parser.error(f"the address of {service} must begin with http:// or https://")
-    if given.threads < FEWEST_THREADS:
-        parser.error(f"--threads must be at least {FEWEST_THREADS}")
+    if not FEWEST_THREADS <= given.threads <= MOST_THREADS:
+        parser.error(f"--threads must be from {FEWEST_THREADS} to {MOST_THREADS}")
     if given.json not in {None, "-"} and not Path(given.json).absolute().parent.is_dir():
         parser.error(f"--json: there is no folder to write {given.json} in")
     return Arguments(
@@ -92,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         type=int,
         default=DEFAULT_THREADS,
-        help=f"simultaneous requests for each service, at least {FEWEST_THREADS};"
+        help=f"simultaneous requests for each service, from {FEWEST_THREADS} to {MOST_THREADS};"
         f" by default one for each record, up to {DEFAULT_THREADS}",
     )
     parser.add_argument(

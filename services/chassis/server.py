@@ -79,7 +79,9 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
-            print(f"{self._name} listens on http://{host}:{port}, docs on http://{host}:{port}/docs", flush=True)
+            # All zeros mean every address, and are none that could be visited.
+            url = f"http://{'localhost' if not host.strip('0.:') else host}:{port}"
+            print(f"{self._name} listens on {url}, docs on {url}/docs", flush=True)
 
 
 class _ProblemProtocol(HttpToolsProtocol):

@@ -155,7 +155,9 @@ def test_input_that_cannot_be_read_is_named_and_nothing_is_sent(
     assert run.stdout == ""
 
 
-@pytest.mark.parametrize("options", [["--threads", "9"], ["--users-url", "x"], ["--nonsense"], ["--data", "nowhere"]])
+@pytest.mark.parametrize(
+    "options", [["--threads", "9"], ["--threads", "257"], ["--users-url", "x"], ["--nonsense"], ["--data", "nowhere"]]
+)
 def test_bad_usage_is_status_2(options: list[str]) -> None:
     assert run_client(*options).returncode == 2
 

@@ -70,13 +70,17 @@ class SqliteStore:
         return lock
 
     def _connect(self, mode: str) -> sqlite3.Connection:
-        return sqlite3.connect(
+        db = sqlite3.connect(
             f"{self._path.as_uri()}?mode={mode}",
             uri=True,
             timeout=BUSY_TIMEOUT_S,
             isolation_level=None,
             check_same_thread=False,
         )
+        # What a large statement may have to take back is kept in memory: there may be no folder for temporary files
+        # that can be written, and one that is full is no reason to call the database's own disk full.
+        db.execute("PRAGMA temp_store = MEMORY")
+        return db
 
     async def close(self) -> None:
         """Finish what was begun, and let the file go."""
