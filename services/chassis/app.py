@@ -4,10 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from fastapi_offline import FastAPIOffline
-from starlette.responses import RedirectResponse
 
 from services.chassis import health, problems, routes
+from services.chassis.docs import add_docs
 from services.chassis.in_flight import InFlight
 from services.chassis.resource import Resource
 from services.chassis.service import Service
@@ -25,22 +24,20 @@ def create_app(resource: Resource, settings: Settings) -> FastAPI:
         async with service.running():
             yield
 
-    # The interactive docs' scripts and styles come with the package, so that /docs and /redoc work with no internet.
-    app = FastAPIOffline(
+    app = FastAPI(
         title=resource.name,
         summary=resource.description,
         version=VERSION,
         lifespan=lifespan,
         # A redirect would answer where a problem is due: /users/ is not /users.
         redirect_slashes=False,
+        # These would load their scripts from the internet.
+        docs_url=None,
+        redoc_url=None,
     )
     routes.add_routes(app, service)
     health.add_routes(app, service)
     app.add_middleware(InFlight, path=f"/{resource.name}", metrics=service.metrics)
+    add_docs(app)
     problems.add_handlers(app)
-
-    @app.get("/", include_in_schema=False)
-    async def home() -> RedirectResponse:
-        return RedirectResponse("docs")
-
     return app

@@ -24,6 +24,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
         "/livez",
         tags=["health"],
         summary="Is the process alive?",
+        description="Answers as long as the process does; asks nobody.",
         responses={200: json_answer("It is.", _SCHEMA, {"status": "alive"})},
     )
     async def live() -> Response:
@@ -33,6 +34,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
         "/readyz",
         tags=["health"],
         summary="Can it store records now?",
+        description="Reads from the database, and remembers whether writing to it has failed for good.",
         responses={200: json_answer("It can.", _SCHEMA, {"status": "ready"}), **answers(StoreUnavailable)},
     )
     async def ready() -> Response:
@@ -42,7 +44,8 @@ def add_routes(app: FastAPI, service: Service) -> None:
     @app.get(
         "/metrics",
         tags=["health"],
-        summary="The service's figures, as Prometheus reads them",
+        summary="The service's figures",
+        description="In Prometheus's text format.",
         responses={
             200: {"description": "The figures.", "content": {metrics.MEDIA_TYPE: {"schema": {"type": "string"}}}}
         },

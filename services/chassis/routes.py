@@ -91,10 +91,10 @@ def _add_lookup(app: FastAPI, service: Service) -> None:
         summary="Ask which ids do not exist",
         description="Many ids in one request; the answer names those that no record has, ascending, each once.",
         responses={
-            200: json_answer("The ids that do not exist.", missing_schema, {"missing": [MAX_ID]}),
+            200: json_answer("The ids that do not exist.", missing_schema, {"missing": [1_000_000]}),
             **answers(*_REQUEST_ERRORS, errors.InvalidRecord, *_READ_ERRORS),
         },
-        openapi_extra=json_request(parser.schema, {"ids": [1, MAX_ID]}),
+        openapi_extra=json_request(parser.schema, {"ids": [1, 1_000_000]}),
     )
     async def lookup(request: Request) -> Response:
         wanted = parser.from_json(await read_json_body(request, service.settings.max_body_bytes))
