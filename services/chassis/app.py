@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.responses import Response
 
 from services.chassis import health, problems, routes
 from services.chassis.docs import add_docs
@@ -31,6 +32,8 @@ def create_app(resource: Resource, settings: Settings) -> FastAPI:
         lifespan=lifespan,
         # A redirect would answer where a problem is due: /users/ is not /users.
         redirect_slashes=False,
+        # What routes return, they have written themselves; the document says what it is.
+        default_response_class=Response,
         # These would load their scripts from the internet.
         docs_url=None,
         redoc_url=None,

@@ -54,8 +54,10 @@ class Batcher(Generic[Item, Result]):
     async def _work_off(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
-            self.batches += 1
-            await self._work_on(batch)
+            # Nobody waits any more for what was cancelled before its turn came.
+            if batch := [(item, done) for item, done in batch if not done.cancelled()]:
+                self.batches += 1
+                await self._work_on(batch)
         self._worker = None
 
     async def _work_on(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:

@@ -13,9 +13,10 @@ from services.chassis.reasons import reasons_of
 
 Value = TypeVar("Value")
 
-# Pydantic reads a JSON number by way of a binary double, which is exact up to 15 digits. What may have more is read
-# digit by digit. (Amounts have at most nine digits before the point; text that looks like a number does no harm.)
-_MORE_THAN_A_DOUBLE = re.compile(rb"\.\d{7}|\d{16}[eE]")
+# Pydantic reads a JSON number by way of a binary double, which is exact up to 15 digits: enough for amounts, which have
+# at most nine before the point, unless there are seven or more after it, or an exponent moves it. Such numbers are read
+# digit by digit. (Text that looks like one does no harm.)
+_MORE_THAN_A_DOUBLE = re.compile(rb"\.\d{7}|[:\s]-?[\d.]+[eE]")
 # RFC 8259, section 6.
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 # Longer than any id; Python itself refuses to read integers of more than 4,300 digits.
@@ -78,15 +79,20 @@ class Parser(Generic[Value]):
             raise InvalidQuery("The parameters were refused.", reasons_of(error, list(self.fields))) from error
 
     def _value(self, name: str, text: str) -> object:
-        numeric = self.fields.get(name, {}).get("type") in {"integer", "number"}
-        return _decoded(text.encode()) if numeric and _NUMBER.fullmatch(text) else text
+        if self.fields.get(name, {}).get("type") not in {"integer", "number"} or not _NUMBER.fullmatch(text):
+            return text
+        try:
+            return _decoded(text.encode())
+        except MalformedBody:
+            # A number beyond all measure is none.
+            return text
 
 
 def _decoded(body: bytes) -> object:
     """Return what the JSON says, with its numbers as they were written."""
     try:
         return json.loads(body.decode("utf-8"), parse_float=Decimal, parse_int=_whole, parse_constant=float)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, ArithmeticError, RecursionError) as error:
         raise MalformedBody("The body is not JSON in UTF-8.") from error
 
 

@@ -11,8 +11,8 @@ from starlette.staticfiles import StaticFiles
 _ASSETS = Path(fastapi_offline.__file__).parent / "static"
 # The pages work with no internet, so they ask for nothing there: ReDoc would, for its maker's logo.
 _POLICY = {
-    "content-security-policy": "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
-    " img-src 'self' data:; worker-src blob:"
+    "content-security-policy": "default-src 'self'; script-src 'self' 'unsafe-inline';"
+    " style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:"
 }
 
 

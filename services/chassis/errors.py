@@ -11,6 +11,7 @@ ServiceError
 ├── BodyTooLarge                the body is longer than the service reads
 ├── UnsupportedMediaType        the body's type or coding is not one the service reads
 ├── StorageFull                 the disk has no room for the record
+├── InternalError               a defect of this service; whatever else is raised is answered as this
 ├── CannotStart                 the database can't be used; never sent over HTTP
 └── Unavailable                 try again later
     ├── Overloaded              too much is waiting already
@@ -77,6 +78,10 @@ class UnsupportedMediaType(ServiceError):
 
 class StorageFull(ServiceError):
     """The disk has no room for the record."""
+
+
+class InternalError(ServiceError):
+    """A defect of this service."""
 
 
 class CannotStart(ServiceError):

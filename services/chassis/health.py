@@ -25,7 +25,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
         tags=["health"],
         summary="Is the process alive?",
         description="Answers as long as the process does; asks nobody.",
-        responses={200: json_answer("It is.", _SCHEMA, {"status": "alive"})},
+        responses={200: json_answer("It is.", _SCHEMA, {"status": "alive"}), **answers()},
     )
     async def live() -> Response:
         return JSONResponse({"status": "alive"})
@@ -34,7 +34,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
         "/readyz",
         tags=["health"],
         summary="Can it store records now?",
-        description="Reads from the database, and remembers whether writing to it has failed for good.",
+        description="Takes the database's write lock for a moment, and lets it go.",
         responses={200: json_answer("It can.", _SCHEMA, {"status": "ready"}), **answers(StoreUnavailable)},
     )
     async def ready() -> Response:
@@ -47,7 +47,8 @@ def add_routes(app: FastAPI, service: Service) -> None:
         summary="The service's figures",
         description="In Prometheus's text format.",
         responses={
-            200: {"description": "The figures.", "content": {metrics.MEDIA_TYPE: {"schema": {"type": "string"}}}}
+            200: {"description": "The figures.", "content": {metrics.MEDIA_TYPE: {"schema": {"type": "string"}}}},
+            **answers(),
         },
     )
     async def figures() -> Response:

@@ -39,6 +39,7 @@ _KINDS: dict[type[ServiceError], Kind] = {
     errors.InvalidRecord: Kind(422, "invalid-record", "The record is not valid"),
     errors.UnknownReference: Kind(422, "unknown-reference", "The record refers to something that does not exist"),
     errors.InvalidQuery: Kind(422, "invalid-query", "A parameter is not valid"),
+    errors.InternalError: Kind(500, "internal-error", "The service failed"),
     errors.Overloaded: Kind(503, "overloaded", "The service is busy"),
     errors.ReferenceCheckUnavailable: Kind(503, "reference-check-unavailable", "The references can't be checked now"),
     errors.StoreUnavailable: Kind(503, "store-unavailable", "The database can't be used now"),
@@ -75,9 +76,12 @@ SCHEMA: dict[str, Any] = {
 
 
 def answers(*kinds: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
-    """Return what an OpenAPI document says of these problems: one entry for each status, one example for each kind."""
+    """Return what an OpenAPI document says of these problems, and of the one that any route may have.
+
+    One entry for each status, one example for each kind.
+    """
     documented: dict[int | str, dict[str, Any]] = {}
-    for kind in map(_KINDS.__getitem__, kinds):
+    for kind in map(_KINDS.__getitem__, (*kinds, errors.InternalError)):
         entry = documented.setdefault(
             kind.status,
             {
@@ -152,7 +156,7 @@ async def _on_disconnect(_: Request, __: Exception) -> Response:
 
 async def _on_defect(_: Request, __: Exception) -> Response:
     """Answer an error of ours without its traceback, which the server logs."""
-    return _response(Kind(500, "internal-error", "Internal Server Error"), "The service failed; it has been logged.")
+    return _response(_KINDS[errors.InternalError], "The service failed, and has logged why.")
 
 
 def _response(

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from fastapi import FastAPI, Request
 from pydantic import Field, with_config
 from pydantic_core import to_json
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
@@ -48,8 +49,10 @@ def _add_create(app: FastAPI, service: Service) -> None:
         **answers(*_REQUEST_ERRORS, *refusals, errors.Overloaded, errors.StoreUnavailable, errors.StorageFull),
     }
     add_header(responses[201], "Location", "Where the record is.", {"type": "string"})
-    for answer in responses.values():
-        add_header(answer, "In-Flight", "Inserts that were in flight when this one arrived.", {"type": "integer"})
+    for status, answer in responses.items():
+        # The framework answers a defect outside of what counts the inserts.
+        if status != HTTPStatus.INTERNAL_SERVER_ERROR:
+            add_header(answer, "In-Flight", "Inserts that were in flight when this one arrived.", {"type": "integer"})
 
     @app.post(
         f"/{name}",
@@ -126,7 +129,7 @@ def _add_list(app: FastAPI, service: Service) -> None:
         summary="List records by id",
         description="Pages by keyset: follow `next` until it is null. Any field of the record filters by equality.",
         responses={
-            200: json_answer("One page.", page_schema, {"items": [service.stored_example], "next": None}),
+            200: json_answer("One page.", page_schema, {"items": [service.stored_example], "next": f"/{name}?after=1&limit=1"}),
             **answers(errors.InvalidQuery, *_READ_ERRORS),
         },
         openapi_extra={"parameters": parameters(query.fields, where="query")},
@@ -163,12 +166,25 @@ def _add_count(app: FastAPI, service: Service) -> None:
         return Response(to_json({"count": await service.store.count()}), media_type=_JSON)
 
 
+class _Digits(Convertor[str]):
+    """A path's part that may be an id, so that /users/lookup is none; the record type decides whether it is one."""
+
+    regex = "[0-9]{1,19}"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
 def _add_read(app: FastAPI, service: Service) -> None:
     name = service.resource.name
+    register_url_convertor("digits", _Digits())
     key: Parser[dict[str, int]] = Parser(with_config(STRICT)(TypedDict("Key", {"id": Id})))  # type: ignore[operator]
 
     @app.get(
-        f"/{name}/{{id}}",
+        f"/{name}/{{id:digits}}",
         tags=[name],
         summary="Read one record",
         description="The record as it is stored.",

@@ -1,5 +1,6 @@
 """Runs one service as a process: environment, log, socket, signals."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -27,6 +28,7 @@ KEEP_ALIVE_S = 75
 DRAIN_S = 5
 
 _NOT_HTTP = Kind(400, "malformed-request", "This is not an HTTP request")
+_STOPPING = Kind(503, "stopping", "The service is stopping")
 
 
 def run(create_app: Callable[[Own], FastAPI], settings_type: type[Own]) -> None:
@@ -44,7 +46,7 @@ def run(create_app: Callable[[Own], FastAPI], settings_type: type[Own]) -> None:
     if settings.exit_on_stdin_eof:
         threading.Thread(target=_terminate_at_eof, daemon=True).start()
     config = uvicorn.Config(
-        _PlainStartUpErrors(app),
+        _PlainEndings(app),
         host=settings.host,
         port=settings.port,
         http=_ProblemProtocol,
@@ -64,8 +66,10 @@ def _exit_cleanly(_: int, __: FrameType | None) -> None:
 
 
 def _terminate_at_eof() -> None:
-    sys.stdin.buffer.read()
-    os.kill(os.getpid(), signal.SIGTERM)
+    # Not by sys.stdin: a thread that still reads from it when the interpreter ends would abort the process.
+    while os.read(0, 4096):
+        pass
+    signal.raise_signal(signal.SIGTERM)
 
 
 class _Server(uvicorn.Server):
@@ -80,7 +84,8 @@ class _Server(uvicorn.Server):
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             # All zeros mean every address, and are none that could be visited.
-            url = f"http://{'localhost' if not host.strip('0.:') else host}:{port}"
+            name = "localhost" if not host.strip("0.:") else f"[{host}]" if ":" in host else host
+            url = f"http://{name}:{port}"
             print(f"{self._name} listens on {url}, docs on {url}/docs", flush=True)
 
 
@@ -97,17 +102,30 @@ class _ProblemProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-class _PlainStartUpErrors:
-    """ASGI wrapper: where the app can't start for a reason that we know, the log gets that and no traceback."""
+class _PlainEndings:
+    """ASGI wrapper: an app that can't start, and a request that is cut off at the end, are told so in plain words."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
         async def send_plainly(message: Message) -> None:
+            nonlocal begun
+            begun = True
             error = sys.exception()
-            if isinstance(error, CannotStart):
+            if scope["type"] == "lifespan" and isinstance(error, CannotStart):
                 message["message"] = str(error)
             await send(message)
 
-        await self._app(scope, receive, send_plainly if scope["type"] == "lifespan" else send)
+        try:
+            await self._app(scope, receive, send_plainly)
+        except asyncio.CancelledError:
+            # The time to drain is up. Whether the record was stored is open, so it should be sent again.
+            if scope["type"] != "http" or begun:
+                raise
+            headers = [(b"content-type", MEDIA_TYPE.encode()), (b"retry-after", b"1"), (b"connection", b"close")]
+            body = body_of(_STOPPING, "The service is stopping; send this again when it is back.")
+            await send({"type": "http.response.start", "status": _STOPPING.status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})

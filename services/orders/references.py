@@ -1,6 +1,7 @@
 """Asks users and products which ids exist, many in one request, and remembers those that do."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,9 @@ from services.chassis.errors import Reason, ReferenceCheckUnavailable
 from services.chassis.resource import Check
 from services.chassis.store import Record
 from services.orders.settings import OrdersSettings
+
+# More than any look-up has to say: a thousand ids of twenty digits.
+_LONGEST_ANSWER_BYTES = 65_536
 
 
 class _Missing(BaseModel):
@@ -31,7 +35,7 @@ class Directory:
         self._timeout_s = settings.lookup_timeout_s
         self._max_known = settings.max_known_ids
         # Records are never deleted, so a "yes" holds for ever. A "no" does not, and is not kept.
-        self._known: dict[int, None] = {}
+        self._known: OrderedDict[int, None] = OrderedDict()
         self._lookups: Batcher[int, bool] = Batcher(
             self._ask, max_batch=settings.max_lookup_ids, max_waiting=settings.max_waiting
         )
@@ -45,18 +49,27 @@ class Directory:
         try:
             # A deadline for the whole call: httpx's own time-outs start again with every byte that arrives.
             async with asyncio.timeout(self._timeout_s):
-                answer = await self._client.post(self._url, json={"ids": sorted(wanted)})
-            missing = _Missing.model_validate_json(answer.raise_for_status().content).missing
+                missing = _Missing.model_validate_json(await self._post({"ids": sorted(wanted)})).missing
         except (httpx.HTTPError, TimeoutError, ValidationError) as error:
-            raise ReferenceCheckUnavailable("The services that own the references could not be asked.") from error
+            raise _unavailable() from error
         self._remember(wanted - missing)
         return [record_id not in missing for record_id in ids]
+
+    async def _post(self, body: object) -> bytes:
+        """Return what is answered under 200, and no more of it than a whole answer can have."""
+        answer = b""
+        async with self._client.stream("POST", self._url, json=body) as response:
+            response.raise_for_status()
+            async for piece in response.aiter_bytes():
+                answer += piece
+                if len(answer) > _LONGEST_ANSWER_BYTES:
+                    break
+        return answer
 
     def _remember(self, ids: set[int]) -> None:
         self._known.update(dict.fromkeys(ids))
         while len(self._known) > self._max_known:
-            # A dict keeps its order, so this forgets the one that was learned first.
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
 
 
 @asynccontextmanager
@@ -79,6 +92,15 @@ async def open_references(settings: OrdersSettings) -> AsyncIterator[Check]:
             ]
 
         async def check(orders: Sequence[Record]) -> list[list[Reason]]:
-            return list(await asyncio.gather(*map(missing_references, orders)))
+            try:
+                # For those, too, that wait for a call which has not begun.
+                async with asyncio.timeout(settings.lookup_timeout_s):
+                    return list(await asyncio.gather(*map(missing_references, orders)))
+            except TimeoutError as error:
+                raise _unavailable() from error
 
         yield check
+
+
+def _unavailable() -> ReferenceCheckUnavailable:
+    return ReferenceCheckUnavailable("The services that own the references could not be asked.")

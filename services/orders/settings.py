@@ -2,9 +2,18 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, AnyHttpUrl, Field, TypeAdapter
 
 from services.chassis.settings import Settings
+
+
+def _address(text: str) -> str:
+    """Return the base of a service's URLs; raise where it is no HTTP URL."""
+    TypeAdapter(AnyHttpUrl).validate_python(text)
+    return text.rstrip("/")
+
+
+ServiceUrl = Annotated[str, AfterValidator(_address)]
 
 
 class OrdersSettings(Settings):
@@ -12,8 +21,8 @@ class OrdersSettings(Settings):
 
     port: int = 8003
     database_url: str = "sqlite:///orders.db"
-    users_url: Annotated[str, Field(description="Where the users service is.")] = "http://127.0.0.1:8001"
-    products_url: Annotated[str, Field(description="Where the products service is.")] = "http://127.0.0.1:8002"
+    users_url: Annotated[ServiceUrl, Field(description="Where the users service is.")] = "http://127.0.0.1:8001"
+    products_url: Annotated[ServiceUrl, Field(description="Where the products service is.")] = "http://127.0.0.1:8002"
     lookup_timeout_s: Annotated[
         float,
         Field(

@@ -144,7 +144,12 @@ def test_a_charset_does_no_harm_and_a_coding_is_refused(resource: Resource) -> N
     problem(resource.send(body, **{"content-encoding": "gzip"}), 415, "unsupported-media-type")
 
 
-@pytest.mark.parametrize("text", ["-1", "0", "1_000", "%00", "%EF%BC%91", "9" * 5000, "1.0", "x"])
+@pytest.mark.parametrize("text", ["-1", "1_000", "%00", "%EF%BC%91", "9" * 5000, "1.0", "x", "1e9", "lookup/"])
+def test_what_is_no_number_in_a_path_is_not_found(resource: Resource, text: str) -> None:
+    problem(resource.http.get(f"{resource.path}/{text}"), 404, "not-found")
+
+
+@pytest.mark.parametrize("text", ["0", "007", str(2**63), "9" * 19])
 def test_what_is_no_id_in_a_path_is_refused(resource: Resource, text: str) -> None:
     problem(resource.http.get(f"{resource.path}/{text}"), 422, "invalid-query")
 
@@ -189,7 +194,18 @@ def test_any_field_filters_by_equality_on_every_page(resource: Resource, new_id:
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=1001", f"limit={10**9}", "limit=x", "after=-1", "after=x", "nmae=x", "limit=1&limit=1"]
+    "query",
+    [
+        "limit=0",
+        "limit=1001",
+        f"limit={10**9}",
+        "limit=x",
+        "after=-1",
+        "after=x",
+        "nmae=x",
+        "after=1e9999999999999999999",
+        "limit=1&limit=1",
+    ],
 )
 def test_what_is_no_parameter_is_refused(resource: Resource, query: str) -> None:
     problem(resource.http.get(f"{resource.path}?{query}"), 422, "invalid-query")
@@ -201,6 +217,9 @@ def test_paths_and_methods_that_do_not_exist_are_problems_too(resource: Resource
     response = resource.http.put(resource.path)
     problem(response, 405, "method-not-allowed")
     assert response.headers["allow"] == "GET, POST"
+    response = resource.http.get(f"{resource.path}/lookup")
+    problem(response, 405, "method-not-allowed")
+    assert response.headers["allow"] == "POST"
     problem(resource.http.request("TRACE", "/livez"), 405, "method-not-allowed")
 
 

@@ -141,9 +141,32 @@ def test_a_lock_held_by_another_process_makes_it_unavailable_and_it_recovers(tmp
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(StoreUnavailable):
                 await store.insert([thing(1)])
-            await store.check()
+            with pytest.raises(StoreUnavailable):
+                await store.check()
             other.execute("ROLLBACK")
+        await store.check()
         assert outcomes(await store.insert([thing(1)])) == [Outcome.CREATED]
+
+    with_store(tmp_path / "things.db", use)
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", ".lock"])
+def test_nothing_is_acknowledged_once_the_files_are_taken_away(tmp_path: Path, suffix: str) -> None:
+    async def use(store: Store) -> None:
+        await store.insert([thing(1)])
+        (tmp_path / f"things.db{suffix}").unlink()
+        for number in (2, 3):
+            with pytest.raises(StoreUnavailable, match="restarted"):
+                await store.insert([thing(number)])
+
+    with_store(tmp_path / "things.db", use)
+
+
+def test_a_link_to_the_file_leads_to_the_same_lock(tmp_path: Path) -> None:
+    async def use(_: Store) -> None:
+        (tmp_path / "link.db").symlink_to(tmp_path / "things.db")
+        with pytest.raises(CannotStart, match="belongs to another running service"):
+            await make_store(f"sqlite:///{tmp_path / 'link.db'}", "things", COLUMNS).open()
 
     with_store(tmp_path / "things.db", use)
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic_core import to_json
 
-from services.chassis.errors import CannotStart, ServiceError, StorageFull, StoreUnavailable
+from services.chassis.errors import CannotStart, StorageFull, StoreUnavailable
 from services.chassis.store import MAX_ID, Outcome, Record, Row, Stored
 from services.chassis.store.sqlite_schema import prepare
 
@@ -19,6 +19,9 @@ Answer = TypeVar("Answer")
 # How long a statement waits for a lock that another process holds before it gives up.
 BUSY_TIMEOUT_S = 2.0
 READER_THREADS = 4
+# A file that has reached a limit can't be written either, and can again when the limit is gone.
+_NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE}
+_BEYOND_REPAIR = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class SqliteStore:
@@ -26,7 +29,8 @@ class SqliteStore:
 
     def __init__(self, path: str, table: str, columns: Mapping[str, type]) -> None:
         """Describe the store; nothing is opened before `open`. Table and columns are the service's own, never input."""
-        self._path = Path(path).absolute()
+        # One name for each file, whatever links lead to it, so that it has one lock.
+        self._path = Path(path).resolve()
         self._table = table
         self._columns = columns
         self._names = ", ".join(columns)
@@ -41,6 +45,7 @@ class SqliteStore:
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix=f"{table}-writer")
         self._reader_threads = ThreadPoolExecutor(READER_THREADS, thread_name_prefix=f"{table}-reader")
         self._broken = ""
+        self._files: dict[str, int] = {}
 
     async def open(self) -> None:
         """Make or open the file; raise `CannotStart` where it is not ours, not sound, or in use."""
@@ -52,6 +57,8 @@ class SqliteStore:
             self._lock = self._take_ownership()
             self._writer = self._connect("rwc")
             prepare(self._writer, self._table, self._columns)
+            self._try_to_write()
+            self._raise_if_files_changed()
         except (OSError, sqlite3.Error) as error:
             raise CannotStart(f"{self._path} can't be used: {error}.") from error
 
@@ -107,15 +114,27 @@ class SqliteStore:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Commit on leaving; the commit has been synced to the disk when it returns (synchronous=FULL)."""
-        with self._translated():
+        with self._translated(writing=True):
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 yield self._writer
                 self._writer.execute("COMMIT")
+                self._raise_if_files_changed()
             except BaseException:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
                 raise
+
+    def _raise_if_files_changed(self) -> None:
+        """Refuse to acknowledge what went into a file that nobody will find again, since its name is gone."""
+        for suffix in ("", "-wal", ".lock"):
+            try:
+                inode = Path(f"{self._path}{suffix}").stat().st_ino
+            except FileNotFoundError:
+                inode = 0
+            if not inode or self._files.setdefault(suffix, inode) != inode:
+                self._broken = "The database's files were taken away; the service must be restarted."
+                raise StoreUnavailable(self._broken)
 
     def _with_ids(self, db: sqlite3.Connection, records: Sequence[Record]) -> list[Record]:
         """Give the next ids to the records that have none; the result may pass MAX_ID."""
@@ -180,15 +199,20 @@ class SqliteStore:
 
     async def check(self) -> None:
         """Raise `StoreUnavailable` where records could not be stored now."""
+        await self._on(self._writer_thread, self._try_to_write)
+
+    def _try_to_write(self) -> None:
         self._raise_if_broken()
-        await self._read(f"SELECT id FROM {self._table} LIMIT 1", ())
+        with self._translated(writing=True):
+            self._writer.execute("BEGIN IMMEDIATE")
+            self._writer.execute("ROLLBACK")
 
     async def _read(self, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
         return await self._on(self._reader_threads, lambda: self._fetch(sql, values))
 
     def _fetch(self, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
         # A connection for each read: no state to share between threads, and a read always sees the newest commit.
-        with self._translated(), closing(self._connect("ro")) as db:
+        with self._translated(writing=False), closing(self._connect("ro")) as db:
             return db.execute(sql, values).fetchall()
 
     def _row(self, values: tuple[Any, ...]) -> Row:
@@ -199,24 +223,19 @@ class SqliteStore:
             raise StoreUnavailable(self._broken)
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, *, writing: bool) -> Iterator[None]:
         """Turn SQLite's result codes (sqlite.org/rescode.html) into this service's errors."""
         try:
             yield
         except sqlite3.Error as error:
-            raise self._service_error(error) from error
-
-    def _service_error(self, error: sqlite3.Error) -> ServiceError:
-        # The low byte is the primary result code; what lies above it says more of the cause.
-        match getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF:
-            case sqlite3.SQLITE_FULL:
-                return StorageFull("There is no room left to store records.")
-            case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+            if code in _NO_ROOM:
+                raise StorageFull("There is no room left to store records.") from error
+            # The low byte is the primary code; what lies above it says more of the cause.
+            if writing and code & 0xFF in _BEYOND_REPAIR:
                 # After a failed sync nobody knows what is on the disk, so nothing is acknowledged until a restart.
                 self._broken = "The database failed; the service must be restarted."
-                return StoreUnavailable(self._broken)
-            case _:
-                return StoreUnavailable("The database can't be used just now.")
+            raise StoreUnavailable(self._broken or "The database can't be used just now.") from error
 
     @staticmethod
     async def _on(threads: ThreadPoolExecutor, do: Callable[[], Answer]) -> Answer:
