@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 from client.records import SERVICES
 
 _CLIENT = Path(__file__).resolve().parent
@@ -19,6 +21,9 @@ FEWEST_THREADS = 10
 MOST_THREADS = 256
 # More threads than this take longer for the same records: they wait for each other.
 DEFAULT_THREADS = 32
+
+
+LONGEST_WAIT_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +45,14 @@ def parse(argv: Sequence[str]) -> Arguments:
     given = parser.parse_args(argv)
     urls = {service: getattr(given, f"{service}_url") for service in SERVICES}
     for service, url in urls.items():
-        if not url.startswith(("http://", "https://")):
-            parser.error(f"the address of {service} must begin with http:// or https://")
+        if not _is_address(url):
+            parser.error(f"the address of {service} must be like http://host:port")
     if not FEWEST_THREADS <= given.threads <= MOST_THREADS:
         parser.error(f"--threads must be from {FEWEST_THREADS} to {MOST_THREADS}")
-    if given.json not in {None, "-"} and not Path(given.json).absolute().parent.is_dir():
-        parser.error(f"--json: there is no folder to write {given.json} in")
+    if not 0 < given.give_up_after <= LONGEST_WAIT_S:
+        parser.error(f"--give-up-after must be more than 0 and at most {LONGEST_WAIT_S}")
+    if given.json not in {None, "-"} and (Path(given.json).is_dir() or not Path(given.json).absolute().parent.is_dir()):
+        parser.error(f"--json: {given.json} is no file that could be written")
     return Arguments(
         data=given.data,
         urls=urls,
@@ -55,6 +62,13 @@ def parse(argv: Sequence[str]) -> Arguments:
         give_up_after_s=given.give_up_after,
         json=given.json,
     )
+
+
+def _is_address(url: str) -> bool:
+    try:
+        return httpx.URL(url).scheme in {"http", "https"} and bool(httpx.URL(url).host)
+    except (httpx.InvalidURL, UnicodeError):
+        return False
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -101,8 +115,8 @@ def _parser() -> argparse.ArgumentParser:
         "--give-up-after",
         metavar="SECONDS",
         type=float,
-        default=5.0,
-        help="how long a record is sent again while its service can't answer (default 5)",
+        default=10.0,
+        help="how long a record is sent again while its service can't answer (default 10)",
     )
     parser.add_argument(
         "--json", metavar="FILE", help="write the merged result for programs; - prints it instead of the tables"

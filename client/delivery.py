@@ -1,5 +1,6 @@
 """Delivers one record to its service: sends it, reads the answer, and sends it again where that is safe."""
 
+import json
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -11,11 +12,14 @@ from typing import Any
 import httpx
 
 from client.records import Outcome, Record, Result
+from client.services import ANSWER_TIMEOUT_S
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
+# Far more than a service has to say of one record.
+_LONGEST_ANSWER_BYTES = 1_000_000
 _PROBLEM = "application/problem+json"
-# 429 and 503 say that nothing was done; 502 and 504 come from something between us and the service.
+# 429 and 503 say that it may be sent again; 502 and 504 come from something between us and the service.
 _TRY_AGAIN = {429, 502, 503, 504}
 _ACKNOWLEDGED: dict[int, Outcome] = {201: "created", 200: "unchanged"}
 
@@ -41,13 +45,20 @@ def deliver(
 ) -> Result:
     """Return the record's final answer, or `undelivered` with the last reason once the time is up.
 
-    `start` is called when a request's head is sent and its body is not yet; it may block the first time.
+    `start` is called when a request's head is sent and its body is not yet; it may block the first time, and the time
+    runs from when it returns.
     """
-    began_s = time.perf_counter()
+    began_s = 0.0
+
+    def begin() -> None:
+        nonlocal began_s
+        start()
+        began_s = began_s or time.perf_counter()
+
     for attempt in count(1):
         last_sent_s = time.perf_counter()
-        reading = _attempt(client, record, start)
-        pause_s = max(reading.pause_s, _backoff_s(attempt))
+        reading = _attempt(client, record, begin)
+        pause_s = reading.pause_s + _backoff_s(attempt)
         out_of_time = time.perf_counter() + pause_s > began_s + give_up_after_s
         # Without an id the service can't tell a second sending from a second record.
         repeatable = record.id is not None or not reading.in_doubt
@@ -76,9 +87,10 @@ def _backoff_s(attempt: int) -> float:
 
 def _attempt(client: httpx.Client, record: Record, start: Callable[[], None]) -> _Reading:
     headers = {"content-type": "application/json", "content-length": str(len(record.body))}
+    content = _held_back(record.body, start)
     try:
-        response = client.post(f"/{record.service}", content=_held_back(record.body, start), headers=headers)
-        return _read(response, record)
+        with client.stream("POST", f"/{record.service}", content=content, headers=headers) as response:
+            return _read(response, _body_of(response), record)
     except httpx.RequestError as error:
         start()
         never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
@@ -92,8 +104,23 @@ def _held_back(body: bytes, start: Callable[[], None]) -> Iterator[bytes]:
     yield body
 
 
-def _read(response: httpx.Response, record: Record) -> _Reading:
-    status, body = response.status_code, _object(response)
+def _body_of(response: httpx.Response) -> dict[str, Any]:
+    """Return the JSON object that was answered, or an empty one where it is none, or too long, or too slow."""
+    deadline_s = time.perf_counter() + ANSWER_TIMEOUT_S
+    text = b""
+    for piece in response.iter_bytes():
+        text += piece
+        if len(text) > _LONGEST_ANSWER_BYTES or time.perf_counter() > deadline_s:
+            return {}
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _read(response: httpx.Response, body: dict[str, Any], record: Record) -> _Reading:
+    status = response.status_code
     in_flight = _number(response, "in-flight")
     if status in _ACKNOWLEDGED:
         if type(body.get("id")) is not int or record.id not in {None, body["id"]}:
@@ -107,6 +134,8 @@ def _read(response: httpx.Response, record: Record) -> _Reading:
     return _Reading(
         "rejected" if response.is_client_error and status not in _TRY_AGAIN else "undelivered",
         again=status in _TRY_AGAIN,
+        # A service that is being stopped can't say whether it stored the record.
+        in_doubt=body["type"].endswith(":stopping"),
         status=status,
         reasons=_reasons(body),
         problem=body["type"].rpartition(":")[2],
@@ -116,20 +145,12 @@ def _read(response: httpx.Response, record: Record) -> _Reading:
     )
 
 
-def _object(response: httpx.Response) -> dict[str, Any]:
-    try:
-        body = response.json()
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
 def _reasons(problem: dict[str, Any]) -> tuple[str, ...]:
     errors = problem.get("errors")
-    details = [error.get("detail") for error in errors] if isinstance(errors, list) else [problem.get("detail")]
-    return tuple(str(detail) for detail in details)
+    found = [error.get("detail") for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
+    return tuple(map(str, found or [problem.get("detail")]))
 
 
 def _number(response: httpx.Response, header: str) -> int:
     text = response.headers.get(header, "")
-    return int(text) if text.isascii() and text.isdecimal() else 0
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(10**9)) else 0

@@ -1,11 +1,10 @@
 """The fan-out: every thread has a connection of its own, and one barrier releases them all."""
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from itertools import chain
+from dataclasses import dataclass, field, replace
 from threading import Barrier, BrokenBarrierError, Event, Thread
 
 from client.delivery import deliver
@@ -27,6 +26,20 @@ class Sent:
     interrupted: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Wave:
+    """Records that are sent at the same time: each service's threads, and the barrier that releases them all."""
+
+    barrier: Barrier
+    crews: dict[str, list[Thread]] = field(default_factory=dict)
+
+    def join(self, service: str) -> None:
+        for thread in self.crews[service]:
+            # On Windows Ctrl-C does not interrupt a join that has no end.
+            while thread.is_alive():
+                thread.join(timeout=0.2)
+
+
 class FanOut:
     """Sends records to their services over threads; good for one `send`."""
 
@@ -36,9 +49,10 @@ class FanOut:
         self._max_threads = threads
         self._give_up_after_s = give_up_after_s
         self._stop = Event()
-        self._barrier = Barrier(1)
-        self._crews: dict[str, list[Thread]] = {}
+        self._wave = _Wave(Barrier(1))
         self._released_s: float | None = None
+        # When each service last gave a final answer; one that gives none for too long is left alone.
+        self._answered_s: dict[str, float] = {}
         self._results: dict[Record, Result] = {}
 
     def send(self, records: Sequence[Record]) -> Sent:
@@ -48,31 +62,34 @@ class FanOut:
         users and products have settled; that answer is final, so a run's results do not depend on how its threads
         were scheduled.
         """
+        settled_s = 0.0
         try:
-            self._start(records)
-            self._join("users", "products")
-            settled_s = time.perf_counter()
-            self._join("orders")
-            self._start([result.record for result in self._results.values() if _overtook(result, settled_s)])
-            self._join("orders")
+            for wave in _waves(records):
+                settled_s = self._send_at_once(wave)
+            self._send_at_once([r.record for r in self._results.values() if _overtook(r, settled_s)])
         except KeyboardInterrupt:
             self._interrupt()
         ended_s = time.perf_counter()
         results = [self._results.get(record) or _unanswered(record) for record in records]
         return Sent(results, ended_s - (self._released_s or ended_s), self._stop.is_set())
 
-    def _start(self, records: Sequence[Record]) -> None:
-        """Start a crew for each service; no thread sends a body before all requests have reached their services."""
-        queues = {name: [r for r in records if r.service == name] for name in self._services}
+    def _send_at_once(self, records: Sequence[Record]) -> float:
+        """Return when all have their answers: the time at which users and products had theirs."""
+        queues = {name: deque(r for r in records if r.service == name) for name in self._services}
         sizes = {name: min(len(queue), self._max_threads) for name, queue in queues.items()}
-        self._barrier = Barrier(max(1, sum(sizes.values())), action=lambda: self._on_release(sizes))
-        self._crews = {name: self._crew(name, queues[name], size) for name, size in sizes.items()}
-        for thread in chain.from_iterable(self._crews.values()):
-            thread.start()
-
-    def _crew(self, name: str, records: Sequence[Record], size: int) -> list[Thread]:
-        queue = deque(records)
-        return [Thread(target=self._work, args=(name, queue), daemon=True) for _ in range(size)]
+        self._wave = wave = _Wave(Barrier(max(1, sum(sizes.values())), action=lambda: self._on_release(sizes)))
+        for name, size in sizes.items():
+            arguments = (self._services[name], queues[name], wave.barrier)
+            wave.crews[name] = [Thread(target=self._work, args=arguments, daemon=True) for _ in range(size)]
+        for crew in wave.crews.values():
+            for thread in crew:
+                thread.start()
+        for name in wave.crews.keys() - {"orders"}:
+            wave.join(name)
+        settled_s = time.perf_counter()
+        for name in wave.crews.keys() & {"orders"}:
+            wave.join(name)
+        return settled_s
 
     def _on_release(self, sizes: Mapping[str, int]) -> None:
         for name, size in sizes.items():
@@ -81,21 +98,33 @@ class FanOut:
         if self._released_s is None:
             self._released_s = time.perf_counter()
 
-    def _work(self, name: str, queue: deque[Record]) -> None:
+    def _work(self, service: Service, queue: deque[Record], barrier: Barrier) -> None:
         """Send what the crew's queue still holds, one after the other; runs on a thread of its own."""
-        start = _Start(self._barrier)
+        start = _Start(barrier)
         try:
-            with connect(self._services[name].url) as client:
+            with connect(service.url) as client:
                 for record in _taken_from(queue):
                     if self._stop.is_set():
                         return
+                    if self._has_fallen_silent(service.name):
+                        self._results[record] = Result(record, "undelivered", reasons=("the service fell silent",))
+                        continue
                     result = deliver(
                         client, record, give_up_after_s=self._give_up_after_s, stop=self._stop, start=start
                     )
+                    if result.outcome != "undelivered":
+                        self._answered_s[service.name] = result.ended_s
                     self._results[record] = self._joined(result)
         finally:
             # The others must not wait for a thread that failed before it came to the barrier.
             start()
+
+    def _has_fallen_silent(self, name: str) -> bool:
+        """Tell whether the service has given no final answer for as long as one record is worth waiting for."""
+        if self._released_s is None:
+            return False
+        since_s = self._answered_s.get(name, self._released_s)
+        return time.perf_counter() - since_s > self._give_up_after_s
 
     def _joined(self, result: Result) -> Result:
         """Return the result of a record's last sending, counted together with an earlier one's."""
@@ -107,20 +136,14 @@ class FanOut:
                 began_s=earlier.began_s,
                 in_flight=max(earlier.in_flight, result.in_flight),
             )
-        return replace(result, began_s=max(result.began_s, self._released_s or 0.0))
-
-    def _join(self, *names: str) -> None:
-        for thread in chain.from_iterable(self._crews.get(name, ()) for name in names):
-            # On Windows Ctrl-C does not interrupt a join that has no end.
-            while thread.is_alive():
-                thread.join(timeout=0.2)
+        return result
 
     def _interrupt(self) -> None:
         """Let requests that are under way come to an end, if that is soon."""
         self._stop.set()
-        self._barrier.abort()
+        self._wave.barrier.abort()
         deadline_s = time.perf_counter() + _STOPPED_WITHIN_S
-        for thread in chain.from_iterable(self._crews.values()):
+        for thread in (thread for crew in self._wave.crews.values() for thread in crew if thread.is_alive()):
             thread.join(timeout=max(0.0, deadline_s - time.perf_counter()))
 
 
@@ -135,6 +158,26 @@ class _Start:
         if barrier:
             with suppress(BrokenBarrierError):
                 barrier.wait()
+
+
+def _waves(records: Sequence[Record]) -> list[list[Record]]:
+    """Return the records in waves, so that what the input says twice, and what has no id, ends the same every time.
+
+    The first wave holds each id's first record, nearly always all there is; then come second records of the same id,
+    and so on. Records without an id are last: the ids that they are given would else be taken from others.
+    """
+    seen: Counter[tuple[str, int]] = Counter()
+    waves: list[list[Record]] = []
+    without_id = [record for record in records if record.id is None]
+    for record in records:
+        if record.id is None:
+            continue
+        number = seen[record.service, record.id]
+        seen[record.service, record.id] += 1
+        if number == len(waves):
+            waves.append([])
+        waves[number].append(record)
+    return [*waves, without_id] if without_id else waves
 
 
 def _taken_from(queue: deque[Record]) -> Iterator[Record]:

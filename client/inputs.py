@@ -1,6 +1,7 @@
 """Input files to records: what a file says is what is sent, and the services judge it."""
 
 import csv
+import io
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -13,6 +14,20 @@ _NUMERIC = {"id", "user_id", "product_id", "quantity", "price"}
 # RFC 8259, section 6.
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _SPACE = re.compile(r"[ \t\r\n]*")
+# More digits than any id has; the service says what is wrong with it.
+_LONGEST_ID = 30
+
+# A record: its line, its JSON, and its id where it has one.
+Body = tuple[int, str, int | None]
+
+
+class _Digits(str):
+    """A whole number as it is written; Python refuses to read very long ones."""
+
+    __slots__ = ()
+
+
+_DECODER = json.JSONDecoder(parse_int=_Digits)
 
 
 class InputError(Exception):
@@ -51,8 +66,8 @@ def _read(file: Path, service: str) -> list[Record]:
         raise InputError(f"{file} is empty.")
     records = []
     try:
-        for line, body in _READERS[file.suffix](text):
-            records.append(Record(service, f"{file.name}:{line}", body.encode(), _id_of(body)))
+        for line, body, record_id in _READERS[file.suffix](text):
+            records.append(Record(service, f"{file.name}:{line}", body.encode(), record_id))
     except _LineError as error:
         raise InputError(f"{file}:{error.line}: {error}.") from error
     return records
@@ -64,8 +79,8 @@ class _LineError(Exception):
         self.line = line
 
 
-def _csv_bodies(text: str) -> Iterator[tuple[int, str]]:
-    rows = csv.reader(text.splitlines(keepends=True), strict=True)
+def _csv_bodies(text: str) -> Iterator[Body]:
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         columns = next(rows)
         for row in rows:
@@ -75,7 +90,8 @@ def _csv_bodies(text: str) -> Iterator[tuple[int, str]]:
                 raise _LineError(rows.line_num, f"{len(row)} cells under a header of {len(columns)}")
             # An empty id is one that the service is to assign.
             cells = [(name, cell) for name, cell in zip(columns, row, strict=True) if cell or name != "id"]
-            yield rows.line_num, "{" + ", ".join(f"{json.dumps(n)}: {_cell(n, cell)}" for n, cell in cells) + "}"
+            body = "{" + ", ".join(f"{json.dumps(name)}: {_cell(name, cell)}" for name, cell in cells) + "}"
+            yield rows.line_num, body, _decode(body, rows.line_num)[1]
     except csv.Error as error:
         raise _LineError(rows.line_num, str(error)) from error
 
@@ -84,28 +100,32 @@ def _cell(name: str, cell: str) -> str:
     return cell if name in _NUMERIC and _NUMBER.fullmatch(cell) else json.dumps(cell)
 
 
-def _ndjson_bodies(text: str) -> Iterator[tuple[int, str]]:
+def _ndjson_bodies(text: str) -> Iterator[Body]:
     for line, body in enumerate(text.split("\n"), start=1):
-        if body.strip():
-            _decode(body, line)
-            yield line, body.strip()
+        if stripped := body.strip():
+            end, record_id = _decode(stripped, line)
+            if end != len(stripped):
+                raise _LineError(line, "more than one JSON value")
+            yield line, stripped, record_id
 
 
-def _json_bodies(text: str) -> Iterator[tuple[int, str]]:
+def _json_bodies(text: str) -> Iterator[Body]:
     """Cut the array's items out of the text, so that they are sent as they are written."""
     at = _skip_space(text, 0)
     if text[at] != "[":
         raise _LineError(1, "not a JSON array")
     at, line, counted = _skip_space(text, at + 1), 1, 0
-    while text[at : at + 1] != "]":
+    closed = text[at : at + 1] == "]"
+    while not closed:
         line, counted = line + text.count("\n", counted, at), at
-        end = _decode(text, line, at)
-        yield line, text[at:end]
+        end, record_id = _decode(text, line, at)
+        yield line, text[at:end], record_id
         at = _skip_space(text, end)
-        if text[at : at + 1] == ",":
+        closed = text[at : at + 1] == "]"
+        if not closed:
+            if text[at : at + 1] != ",":
+                raise _LineError(line, "no comma and no end after this item of the array")
             at = _skip_space(text, at + 1)
-        elif text[at : at + 1] != "]":
-            raise _LineError(line, "no comma and no end after this item of the array")
     if text[at + 1 :].strip():
         raise _LineError(line, "something follows the array")
 
@@ -115,21 +135,17 @@ def _skip_space(text: str, at: int) -> int:
     return match.end() if match else at
 
 
-def _decode(text: str, line: int, at: int = 0) -> int:
-    """Return where the JSON value at `at` ends."""
+def _decode(text: str, line: int, at: int = 0) -> tuple[int, int | None]:
+    """Return where the JSON value at `at` ends, and its id where it has one."""
     try:
-        return json.JSONDecoder().raw_decode(text, _skip_space(text, at))[1]
+        value, end = _DECODER.raw_decode(text, at)
     except (ValueError, RecursionError) as error:
         raise _LineError(line, "not JSON") from error
+    found = value.get("id") if isinstance(value, dict) else None
+    return end, int(found) if isinstance(found, _Digits) and len(found) <= _LONGEST_ID else None
 
 
-def _id_of(body: str) -> int | None:
-    record = json.loads(body)
-    found = record.get("id") if isinstance(record, dict) else None
-    return found if isinstance(found, int) and not isinstance(found, bool) else None
-
-
-_READERS: dict[str, Callable[[str], Iterator[tuple[int, str]]]] = {
+_READERS: dict[str, Callable[[str], Iterator[Body]]] = {
     ".csv": _csv_bodies,
     ".json": _json_bodies,
     ".ndjson": _ndjson_bodies,

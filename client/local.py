@@ -52,6 +52,7 @@ def _start(name: str, db_dir: Path, **settings: str) -> subprocess.Popen[str]:
         text=True,
         # Ctrl-C is for the client, which then still reads back from the services.
         start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )
 
 
@@ -59,9 +60,12 @@ def _address(process: subprocess.Popen[str]) -> str:
     """Return where the service listens, which is what its first line on standard output says."""
     assert process.stdout is not None
     timer = Timer(_STARTED_WITHIN_S, process.kill)
+    timer.daemon = True
     timer.start()
-    words = process.stdout.readline().split()
-    timer.cancel()
+    try:
+        words = process.stdout.readline().split()
+    finally:
+        timer.cancel()
     if "on" not in words:
         raise StartError("A service did not start.")
     return words[words.index("on") + 1].rstrip(",")

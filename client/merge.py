@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from client.read_back import Held
 from client.records import SERVICES, Result
 
+# Up to this many records, programs are given every one.
+GIVEN_IN_FULL = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -29,6 +32,11 @@ class Merged:
     results: list[Result]
     elapsed_s: float
     differences: list[str]
+
+    @property
+    def not_stored(self) -> list[Result]:
+        """The records that are not in a database now, as far as this run knows."""
+        return [result for result in self.results if result.outcome not in {"created", "unchanged"}]
 
     @property
     def complete(self) -> bool:
@@ -60,11 +68,12 @@ def _summary(results: Sequence[Result], stored: int | None) -> Summary:
 
 
 def as_json(merged: Merged) -> dict[str, object]:
-    """Return the merged result for programs."""
+    """Return the merged result for programs; of many records, only those that were not stored."""
     summary: dict[str, object] = {name: asdict(summary) for name, summary in merged.summaries.items()}
+    results = merged.results if len(merged.results) <= GIVEN_IN_FULL else merged.not_stored
     return {
         "summary": {**summary, "elapsed_s": round(merged.elapsed_s, 6)},
-        "results": [_result_as_json(result) for result in merged.results],
+        "results": [_result_as_json(result) for result in results],
         "differences": merged.differences,
     }
 

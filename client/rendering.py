@@ -30,7 +30,7 @@ def show(merged: Merged, out: TextIO) -> None:
 def _lines(merged: Merged) -> Iterator[Line]:
     shown = merged.results
     if len(shown) > LISTED:
-        shown = [result for result in shown if result.outcome not in {"created", "unchanged"}]
+        shown = merged.not_stored
     if shown:
         yield from _records(shown[:LISTED])
     if len(shown) > LISTED:
@@ -71,7 +71,7 @@ def _verdict(merged: Merged) -> Iterator[Line]:
     if not merged.differences:
         yield f"{sent} Read back: the services hold what they acknowledged.", None
         return
-    yield f"{sent} Read back: THE SERVICES DO NOT HOLD WHAT THEY ACKNOWLEDGED.", _RED
+    yield f"{sent} Read back: NOT ALL IS AS IT WAS ACKNOWLEDGED.", _RED
     yield from ((f"{_GAP}{difference}", _RED) for difference in merged.differences)
 
 

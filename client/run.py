@@ -46,18 +46,17 @@ def _run(records: Sequence[Record], urls: Mapping[str, str], arguments: Argument
     with ExitStack() as connections:
         services = [Service(name, urls[name], connections.enter_context(connect(urls[name]))) for name in SERVICES]
         up = [service for service, answers in zip(services, _ask_all(services), strict=True) if answers]
-        for service in services:
-            if service not in up:
+        if silent := [service for service in services if service not in up]:
+            for service in silent:
                 _say(f"{service.name} does not answer at {service.url}.")
-        if len(up) < len(services):
             _say("Start the services with: docker compose up -d\nor let this command start its own: run.py --local")
         if not up:
             return INCOMPLETE
         merged, interrupted = _send(records, up, arguments)
-    _write(merged, arguments.json)
+    written = _write(merged, arguments.json)
     if interrupted:
         return INTERRUPTED
-    return COMPLETE if merged.complete else INCOMPLETE
+    return COMPLETE if merged.complete and written else INCOMPLETE
 
 
 def _ask_all(services: Sequence[Service]) -> list[bool]:
@@ -76,18 +75,29 @@ def _send(records: Sequence[Record], up: Sequence[Service], arguments: Arguments
         for record in records
         if record.service not in names
     ]
-    held = [read_back(service, sent.results) for service in up]
-    return merge([*sent.results, *unsent], held, sent.elapsed_s), sent.interrupted
+    held, interrupted = [], sent.interrupted
+    try:
+        held = [read_back(service, sent.results) for service in up]
+    except KeyboardInterrupt:
+        # What is known is still shown.
+        interrupted = True
+    return merge([*sent.results, *unsent], held, sent.elapsed_s), interrupted
 
 
-def _write(merged: Merged, json_file: str | None) -> None:
+def _write(merged: Merged, json_file: str | None) -> bool:
+    """Print the merged result, and write it for programs; tell whether all that was asked for could be written."""
     text = json.dumps(as_json(merged), indent=2)
     if json_file == "-":
         print(text)
-        return
+        return True
     show(merged, sys.stdout)
-    if json_file:
-        Path(json_file).write_text(text + "\n", encoding="utf-8")
+    try:
+        if json_file:
+            Path(json_file).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        _say(f"{json_file} could not be written: {error.strerror}.")
+        return False
+    return True
 
 
 def _say(message: str) -> None:

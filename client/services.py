@@ -5,15 +5,18 @@ import ssl
 import time
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import httpx
 
-# No answer of a service that works takes this long.
-ANSWER_TIMEOUT_S = 5.0
+# No answer of a service that works takes this long; what does not come in time is asked for again.
+ANSWER_TIMEOUT_S = 3.0
+# Between two questions to a service that has not got everything yet.
+_PAUSE_S = 0.001
 # Whether anything answers at all is known much sooner.
 _ALIVE_TIMEOUT_S = 1.0
-_IN_FLIGHT = re.compile(r"^parallel_insert_in_flight (\d+)$", re.MULTILINE)
+_IN_FLIGHT = re.compile(r"^parallel_insert_in_flight (\d{1,9})$", re.MULTILINE)
 
 
 class Unreadable(Exception):
@@ -55,23 +58,32 @@ class Service:
         deadline_s = time.perf_counter() + within_s
         while time.perf_counter() < deadline_s:
             try:
-                figures = self.client.get("/metrics").text
+                figures = self.client.get("/metrics", timeout=within_s).text
             except httpx.RequestError:
                 return
             found = _IN_FLIGHT.search(figures)
             if found is None or int(found[1]) >= expected:
                 return
+            time.sleep(_PAUSE_S)
 
     def count(self) -> int:
         """Return how many records the service holds; raise `Unreadable` where it does not say."""
-        return int(self._get(f"/{self.name}/count", "count"))
+        count = self._get(f"/{self.name}/count", "count")
+        if not isinstance(count, int):
+            raise Unreadable(f"{self.name} can't be read back: it gives no count")
+        return count
 
     def page(self, after: int, limit: int) -> list[dict[str, Any]]:
         """Return the stored records that follow that id, by id; raise `Unreadable` where it does not say."""
-        return list(self._get(f"/{self.name}?after={after}&limit={limit}", "items"))
+        items = self._get(f"/{self.name}?after={after}&limit={limit}", "items")
+        ids = [item.get("id") if isinstance(item, dict) else None for item in items] if isinstance(items, list) else [0]
+        # Anything else could lead in circles.
+        if not all(isinstance(b, int) and b > a for a, b in pairwise([after, *ids])):
+            raise Unreadable(f"{self.name} can't be read back: it gives no page of records by id")
+        return list(items)
 
     def _get(self, path: str, member: str) -> Any:
         try:
             return self.client.get(path).raise_for_status().json()[member]
-        except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        except (httpx.HTTPError, ValueError, LookupError, TypeError, RecursionError) as error:
             raise Unreadable(f"{self.name} can't be read back: {error}") from error

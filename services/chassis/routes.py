@@ -113,6 +113,7 @@ def _add_list(app: FastAPI, service: Service) -> None:
     ]
     fields: dict[str, Any] = {"after": after, "limit": limit, **hints}
     query: Parser[dict[str, Any]] = Parser(with_config(STRICT)(TypedDict("Query", fields, total=False)))  # type: ignore[operator]
+    page_example = {"items": [service.stored_example], "next": f"/{name}?after=1&limit=1"}
     page_schema = {
         "title": "Page",
         "type": "object",
@@ -129,7 +130,7 @@ def _add_list(app: FastAPI, service: Service) -> None:
         summary="List records by id",
         description="Pages by keyset: follow `next` until it is null. Any field of the record filters by equality.",
         responses={
-            200: json_answer("One page.", page_schema, {"items": [service.stored_example], "next": f"/{name}?after=1&limit=1"}),
+            200: json_answer("One page.", page_schema, page_example),
             **answers(errors.InvalidQuery, *_READ_ERRORS),
         },
         openapi_extra={"parameters": parameters(query.fields, where="query")},
