@@ -93,13 +93,13 @@ def bad_gateway(connection: socket.socket, request: bytes, _: Behaviour) -> None
     answer("502 Bad Gateway", b"<html>", "text/html")(connection, request)
 
 
-def endless(connection: socket.socket, _: bytes, __: Behaviour) -> None:
+def endless(connection: socket.socket, _request: bytes, __: Behaviour) -> None:
     connection.sendall(b"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n[")
     for _ in range(1000):
         connection.sendall(b"1," * 32_768)
 
 
-def dripping(connection: socket.socket, _: bytes, __: Behaviour) -> None:
+def dripping(connection: socket.socket, _request: bytes, __: Behaviour) -> None:
     connection.sendall(b"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n")
     for _ in range(999):
         connection.sendall(b" ")

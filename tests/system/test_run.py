@@ -126,10 +126,9 @@ def test_own_data_of_every_format_is_sent_as_it_is_written(empty: dict[str, Runn
 def test_records_without_an_id_take_none_from_others_and_of_two_under_one_id_the_first_wins(
     empty: dict[str, RunningService], tmp_path: Path
 ) -> None:
-    rows = "".join(f"{number},n,a@b\n,n,a@b\n" for number in range(1, 31)) + "".join(
-        f"{n},m,a@b\n" for n in range(1, 31)
-    )
-    (tmp_path / "users.csv").write_text(f"id,name,email\n{rows}")
+    rows = "".join(f"{number},n,a@b\n,n,a@b\n" for number in range(1, 31))
+    others = "".join(f"{number},m,a@b\n" for number in range(1, 31))
+    (tmp_path / "users.csv").write_text(f"id,name,email\n{rows}{others}")
     result = merged(*url_options(empty), "--data", str(tmp_path))
     outcomes = {each["origin"]: (each["outcome"], each["reasons"]) for each in result["results"]}
     assert all(outcomes[f"users.csv:{line}"] == ("created", []) for line in range(2, 62))
