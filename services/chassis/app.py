@@ -40,7 +40,7 @@ def create_app(resource: Resource, settings: Settings) -> FastAPI:
     )
     routes.add_routes(app, service)
     health.add_routes(app, service)
-    app.add_middleware(InFlight, path=f"/{resource.name}", metrics=service.metrics)
+    app.add_middleware(InFlight, paths={f"/{resource.name}", f"/{resource.name}/batch"}, metrics=service.metrics)
     add_docs(app)
     problems.add_handlers(app)
     return app

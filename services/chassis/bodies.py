@@ -3,13 +3,15 @@
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from services.chassis.errors import InvalidQuery, InvalidRecord, MalformedBody
+from services.chassis.errors import InvalidQuery, InvalidRecord, MalformedBody, ServiceError
 from services.chassis.reasons import reasons_of
+from services.chassis.store import MAX_ID
 
 Value = TypeVar("Value")
 
@@ -18,9 +20,17 @@ Value = TypeVar("Value")
 # digit by digit. (Text that looks like one does no harm.)
 _MORE_THAN_A_DOUBLE = re.compile(rb"\.\d{7}|[:\s]-?[\d.]+[eE]")
 # RFC 8259, section 6.
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 # Longer than any id; Python itself refuses to read integers of more than 4,300 digits.
 _LONGEST_WHOLE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One of many values that was not taken, and why; with its id where it has one."""
+
+    id: int | None
+    error: ServiceError
 
 
 class Parser(Generic[Value]):
@@ -29,6 +39,7 @@ class Parser(Generic[Value]):
     def __init__(self, kind: Any) -> None:
         """Take the TypedDict to read."""
         self.adapter: TypeAdapter[Value] = TypeAdapter(kind)
+        self._many: TypeAdapter[list[Value]] = TypeAdapter(list[kind])
         self.schema = self.adapter.json_schema()
         self.fields: dict[str, dict[str, Any]] = self.schema["properties"]
         # What is stored has every field; its id is left out by the sender only.
@@ -41,22 +52,43 @@ class Parser(Generic[Value]):
             MalformedBody: the body is not JSON in UTF-8.
             InvalidRecord: it breaks the type's rules; carries every reason.
         """
-        try:
-            if _MORE_THAN_A_DOUBLE.search(body):
-                return self.adapter.validate_python(_decoded(body))
-            return self._validated(body)
-        except ValidationError as error:
-            raise InvalidRecord("The record was refused.", reasons_of(error, list(self.fields))) from error
-
-    def _validated(self, body: bytes) -> Value:
+        if _MORE_THAN_A_DOUBLE.search(body):
+            return self.from_value(decoded(body))
         try:
             return self.adapter.validate_json(body)
         except ValidationError as error:
             if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
-                raise
-            # JSON that Pydantic will not read, such as a lone surrogate or a number of 5,000 digits, is still JSON:
-            # its reasons are the fields', and only what nobody can read is malformed.
-            return self.adapter.validate_python(_decoded(body))
+                raise self._refusal(error) from error
+        # JSON that Pydantic will not read, such as a lone surrogate or a number of 5,000 digits, is still JSON: its
+        # reasons are the fields', and only what nobody can read is malformed.
+        return self.from_value(decoded(body))
+
+    def from_value(self, value: object) -> Value:
+        """Return the validated value of what was decoded; raise `InvalidRecord` with every reason."""
+        try:
+            return self.adapter.validate_python(value)
+        except ValidationError as error:
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: ValidationError) -> InvalidRecord:
+        return InvalidRecord("The record was refused.", reasons_of(error, list(self.fields)))
+
+    def from_array(self, array: bytes) -> list[Value] | None:
+        """Return the validated items of a JSON array, or None where anything is wrong with any of them."""
+        if _MORE_THAN_A_DOUBLE.search(array):
+            return None
+        try:
+            return self._many.validate_json(array)
+        except ValidationError:
+            return None
+
+    def one_of_many(self, value: object) -> Value | Refused:
+        """Return the validated value of what was decoded, or why it is refused."""
+        try:
+            return self.from_value(value)
+        except InvalidRecord as error:
+            found = value.get("id") if isinstance(value, dict) else None
+            return Refused(found if type(found) is int and 1 <= found <= MAX_ID else None, error)
 
     def to_json(self, value: Any) -> bytes:
         """Return a valid value as JSON."""
@@ -72,29 +104,42 @@ class Parser(Generic[Value]):
         for name, text in parameters:
             if name in values:
                 raise InvalidQuery("A parameter is given twice.")
-            values[name] = self._value(name, text)
+            values[name] = self.value_of(name, text)
         try:
             return self.adapter.validate_python(values)
         except ValidationError as error:
             raise InvalidQuery("The parameters were refused.", reasons_of(error, list(self.fields))) from error
 
-    def _value(self, name: str, text: str) -> object:
-        if self.fields.get(name, {}).get("type") not in {"integer", "number"} or not _NUMBER.fullmatch(text):
+    def is_number(self, name: str) -> bool:
+        """Tell whether the field of that name holds a number."""
+        return self.fields.get(name, {}).get("type") in {"integer", "number"}
+
+    def value_of(self, name: str, text: str) -> object:
+        """Return what a field's text means: a number where the field holds one and JSON would write it so."""
+        if not self.is_number(name) or not NUMBER.fullmatch(text):
             return text
         try:
-            return _decoded(text.encode())
+            return decoded(text.encode())
         except MalformedBody:
             # A number beyond all measure is none.
             return text
 
 
-def _decoded(body: bytes) -> object:
-    """Return what the JSON says, with its numbers as they were written."""
-    try:
-        return json.loads(body.decode("utf-8"), parse_float=Decimal, parse_int=_whole, parse_constant=float)
-    except (ValueError, ArithmeticError, RecursionError) as error:
-        raise MalformedBody("The body is not JSON in UTF-8.") from error
-
-
 def _whole(digits: str) -> int | Decimal:
     return int(digits) if len(digits) <= _LONGEST_WHOLE else Decimal(digits)
+
+
+# Numbers are kept as they are written; NaN and its like, which are no JSON, are left to the fields to refuse.
+DECODER = json.JSONDecoder(parse_float=Decimal, parse_int=_whole, parse_constant=float)
+
+
+def decoded(body: bytes) -> object:
+    """Return what the JSON says, with its numbers as they were written.
+
+    Raises:
+        MalformedBody: it is not JSON in UTF-8.
+    """
+    try:
+        return DECODER.decode(body.decode("utf-8"))
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        raise MalformedBody("The body is not JSON in UTF-8.") from error

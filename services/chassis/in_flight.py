@@ -12,15 +12,15 @@ class InFlight:
     reached at an arrival, so the greatest of a run's headers is the run's peak, with no state kept for it here.
     """
 
-    def __init__(self, app: ASGIApp, path: str, metrics: Metrics) -> None:
-        """Count the POST requests to `path`."""
+    def __init__(self, app: ASGIApp, paths: set[str], metrics: Metrics) -> None:
+        """Count the POST requests to the paths."""
         self._app = app
-        self._path = path
+        self._paths = paths
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, counted if it is an insert."""
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != self._path:
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in self._paths:
             await self._app(scope, receive, send)
             return
 

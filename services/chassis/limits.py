@@ -12,13 +12,10 @@ async def read_json_body(request: Request, max_bytes: int) -> bytes:
         UnsupportedMediaType: it is not sent as application/json, or it is compressed.
         BodyTooLarge: it is longer than `max_bytes`; where its length was announced, before any of it is read.
     """
-    headers = request.headers
-    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    if media_type(request) != "application/json":
         raise UnsupportedMediaType("Send the record as application/json.")
-    if headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType("Send the body without a Content-Encoding.")
     # The server has checked that the length is a number.
-    if int(headers.get("content-length", 0)) > max_bytes:
+    if int(request.headers.get("content-length", 0)) > max_bytes:
         raise _too_large(max_bytes)
     body = b""
     async for chunk in request.stream():
@@ -26,6 +23,13 @@ async def read_json_body(request: Request, max_bytes: int) -> bytes:
         if len(body) > max_bytes:
             raise _too_large(max_bytes)
     return body
+
+
+def media_type(request: Request) -> str:
+    """Return the body's type without its parameters; raise `UnsupportedMediaType` where the body is compressed."""
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("Send the body without a Content-Encoding.")
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _too_large(max_bytes: int) -> BodyTooLarge:

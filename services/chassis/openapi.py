@@ -3,12 +3,27 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from pydantic_core import to_json
+
 Schema = Mapping[str, Any]
 
 
 def json_request(schema: Schema, example: object) -> dict[str, Any]:
     """Return what a route says of the body it takes."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
+
+
+def batch_request(schema: Schema, example: Mapping[str, object]) -> dict[str, Any]:
+    """Return what a route says of the many records that it takes."""
+    line = to_json(example).decode()
+    csv = ",".join(example) + "\n" + ",".join(map(str, example.values())) + "\n"
+    text = {"type": "string"}
+    content = {
+        "application/json": {"schema": {"type": "array", "items": schema}, "example": [example]},
+        "application/x-ndjson": {"schema": text, "example": line + "\n"},
+        "text/csv": {"schema": text, "example": csv},
+    }
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def json_answer(description: str, schema: Schema, example: object) -> dict[str, Any]:

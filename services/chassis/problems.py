@@ -95,6 +95,11 @@ def answers(*kinds: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
     return documented
 
 
+def described(error: ServiceError) -> dict[str, Any]:
+    """Return the problem that the error is answered as."""
+    return _body(_KINDS[type(error)], error.detail, error.reasons)
+
+
 def add_handlers(app: FastAPI) -> None:
     """Make the app answer every error, its own and the framework's, as a problem."""
     app.add_exception_handler(ServiceError, _on_service_error)

@@ -1,7 +1,7 @@
 """HTTP in and out: the routes that every resource has."""
 
 from http import HTTPStatus
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request
@@ -12,11 +12,14 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from services.chassis import errors
+from services.chassis.batch import MOST_LISTED, REPORT_SCHEMA, Report, store_all
 from services.chassis.bodies import Parser
+from services.chassis.csv_rows import Csv
 from services.chassis.fields import STRICT, Id
-from services.chassis.limits import read_json_body
-from services.chassis.openapi import add_header, json_answer, json_request, parameters
+from services.chassis.limits import media_type, read_json_body
+from services.chassis.openapi import add_header, batch_request, json_answer, json_request, parameters
 from services.chassis.problems import answers
+from services.chassis.rows import JsonArray, Ndjson, rows_of
 from services.chassis.service import Service
 from services.chassis.store import MAX_ID, Outcome
 
@@ -31,6 +34,7 @@ _READ_ERRORS = (errors.StoreUnavailable,)
 def add_routes(app: FastAPI, service: Service) -> None:
     """Add the routes of the service's resource."""
     _add_create(app, service)
+    _add_create_many(app, service)
     _add_lookup(app, service)
     _add_list(app, service)
     _add_count(app, service)
@@ -49,10 +53,7 @@ def _add_create(app: FastAPI, service: Service) -> None:
         **answers(*_REQUEST_ERRORS, *refusals, errors.Overloaded, errors.StoreUnavailable, errors.StorageFull),
     }
     add_header(responses[201], "Location", "Where the record is.", {"type": "string"})
-    for status, answer in responses.items():
-        # The framework answers a defect outside of what counts the inserts.
-        if status != HTTPStatus.INTERNAL_SERVER_ERROR:
-            add_header(answer, "In-Flight", "Inserts that were in flight when this one arrived.", {"type": "integer"})
+    _add_in_flight(responses)
 
     @app.post(
         f"/{name}",
@@ -71,6 +72,66 @@ def _add_create(app: FastAPI, service: Service) -> None:
         if outcome is Outcome.UNCHANGED:
             return Response(body, HTTPStatus.OK, media_type=_JSON)
         return Response(body, HTTPStatus.CREATED, {"location": f"/{name}/{record_id}"}, media_type=_JSON)
+
+
+def _add_create_many(app: FastAPI, service: Service) -> None:
+    name, parser = service.resource.name, service.parser
+    formats: dict[str, type[JsonArray | Ndjson | Csv]] = {
+        _JSON: JsonArray,
+        "application/x-ndjson": Ndjson,
+        "text/csv": Csv,
+    }
+    query: Parser[dict[str, str]] = Parser(
+        with_config(STRICT)(TypedDict("BatchQuery", {"results": Literal["all"]}, total=False))  # type: ignore[operator]
+    )
+    refusals = [
+        errors.InvalidQuery,
+        errors.InvalidRecord,
+        errors.Overloaded,
+        errors.StoreUnavailable,
+        errors.StorageFull,
+    ]
+    if service.resource.open_check:
+        refusals.append(errors.ReferenceCheckUnavailable)
+    example = {"received": 1, "created": 1, "unchanged": 0, "rejected": 0, "results": [], "results_omitted": 0}
+    responses: dict[int | str, dict[str, Any]] = {
+        201: json_answer("All were created.", REPORT_SCHEMA, example),
+        200: json_answer("None was rejected.", REPORT_SCHEMA, {**example, "created": 0, "unchanged": 1}),
+        207: json_answer("Some were rejected.", REPORT_SCHEMA, {**example, "created": 0, "rejected": 1}),
+        **answers(*_REQUEST_ERRORS, *refusals),
+    }
+    _add_in_flight(responses)
+
+    @app.post(
+        f"/{name}/batch",
+        tags=[name],
+        summary="Store many records",
+        description="A JSON array, NDJSON, or CSV with a header line, of any length. Records are stored while they"
+        " arrive; good ones are kept, whatever becomes of others. The answer lists those that were rejected, up to"
+        f" {MOST_LISTED}, or with `?results=all` every one, and says in `results_omitted` how many more there are.",
+        status_code=HTTPStatus.CREATED,
+        responses=responses,
+        openapi_extra={
+            **batch_request(parser.schema, service.resource.example),
+            "parameters": parameters(query.fields, where="query"),
+        },
+    )
+    async def create_many(request: Request) -> Response:
+        report = Report(list_all="results" in query.from_text(request.query_params.multi_items()))
+        form = formats.get(media_type(request))
+        if form is None:
+            raise errors.UnsupportedMediaType(f"Send the records as {', '.join(formats)}.")
+        chunks = rows_of(request.stream(), form(parser), service.settings.max_body_bytes)
+        await store_all(chunks, service, report)
+        status, body = report.answer()
+        return Response(to_json(body), status, media_type=_JSON)
+
+
+def _add_in_flight(responses: dict[int | str, dict[str, Any]]) -> None:
+    for status, answer in responses.items():
+        # The framework answers a defect outside of what counts the inserts.
+        if status != HTTPStatus.INTERNAL_SERVER_ERROR:
+            add_header(answer, "In-Flight", "Inserts that were in flight when this one arrived.", {"type": "integer"})
 
 
 def _add_lookup(app: FastAPI, service: Service) -> None:

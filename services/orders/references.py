@@ -40,9 +40,13 @@ class Directory:
             self._ask, max_batch=settings.max_lookup_ids, max_waiting=settings.max_waiting
         )
 
-    async def has(self, record_id: int) -> bool:
-        """Tell whether the id exists; raise `ReferenceCheckUnavailable` where nobody can say."""
-        return record_id in self._known or await self._lookups.submit(record_id)
+    async def missing(self, ids: set[int]) -> set[int]:
+        """Return those of the ids that do not exist; raise `ReferenceCheckUnavailable` where nobody can say."""
+        unknown = [record_id for record_id in ids if record_id not in self._known]
+        if not unknown:
+            return set()
+        exist = await asyncio.gather(*map(self._lookups.submit, unknown))
+        return {record_id for record_id, exists in zip(unknown, exist, strict=True) if not exists}
 
     async def _ask(self, ids: Sequence[int]) -> list[bool]:
         wanted = set(ids)
@@ -82,22 +86,27 @@ async def open_references(settings: OrdersSettings) -> AsyncIterator[Check]:
             "product": Directory(f"{settings.products_url}/products/lookup", client, settings),
         }
 
-        async def missing_references(order: Record) -> list[Reason]:
-            ids = {noun: order[f"{noun}_id"] for noun in directories}
-            exist = await asyncio.gather(*(directories[noun].has(ids[noun]) for noun in ids))
-            return [
-                Reason(f"{noun}_id", f"{noun} {ids[noun]} does not exist")
-                for noun, exists in zip(ids, exist, strict=True)
-                if not exists
-            ]
+        async def missing(orders: Sequence[Record]) -> dict[str, set[int]]:
+            found = await asyncio.gather(
+                *(there.missing({order[f"{noun}_id"] for order in orders}) for noun, there in directories.items())
+            )
+            return {noun: ids for noun, ids in zip(directories, found, strict=True) if ids}
 
         async def check(orders: Sequence[Record]) -> list[list[Reason]]:
             try:
                 # For those, too, that wait for a call which has not begun.
                 async with asyncio.timeout(settings.lookup_timeout_s):
-                    return list(await asyncio.gather(*map(missing_references, orders)))
+                    absent = await missing(orders)
             except TimeoutError as error:
                 raise _unavailable() from error
+            return [
+                [
+                    Reason(f"{noun}_id", f"{noun} {order[f'{noun}_id']} does not exist")
+                    for noun, ids in absent.items()
+                    if order[f"{noun}_id"] in ids
+                ]
+                for order in orders
+            ]
 
         yield check
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.processes import RunningService, post
+from tests.processes import RunningService, eventually, post
 
 PROBLEM = "application/problem+json"
 RECORDS: dict[str, dict[str, Any]] = {
@@ -307,3 +307,98 @@ def test_a_get_right_after_201_finds_the_record(resource: Resource) -> None:
     for _ in range(50):
         created = resource.post(resource.record())
         assert resource.http.get(created.headers["location"]).status_code == 200
+
+
+def _bulk(resource: Resource, kind: str, records: list[dict[str, Any]], query: str = "") -> httpx.Response:
+    if kind == "application/json":
+        body = json.dumps(records)
+    elif kind == "application/x-ndjson":
+        body = "".join(json.dumps(record) + "\n" for record in records)
+    else:
+        names = list(records[0])
+        body = "".join(",".join(map(str, row)) + "\n" for row in [names, *(record.values() for record in records)])
+    headers = {"content-type": kind}
+    return resource.http.post(f"{resource.path}/batch{query}", content=body.encode(), headers=headers, timeout=60)
+
+
+KINDS = ["application/json", "application/x-ndjson", "text/csv"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_is_created_and_then_unchanged(resource: Resource, new_id: int, kind: str) -> None:
+    records = [resource.record(new_id + number) for number in range(5_000)]
+    first, again = _bulk(resource, kind, records), _bulk(resource, kind, records)
+    counts = {"received": 5000, "rejected": 0, "results": [], "results_omitted": 0}
+    assert (first.status_code, first.json()) == (201, {**counts, "created": 5000, "unchanged": 0})
+    assert (again.status_code, again.json()) == (200, {**counts, "created": 0, "unchanged": 5000})
+    page = resource.http.get(f"{resource.path}?after={new_id + 4989}&limit=10").json()["items"]
+    assert page == records[-10:]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_keeps_the_good_rows_and_names_the_bad_ones(resource: Resource, new_id: int, kind: str) -> None:
+    records = [resource.record(new_id + number) for number in range(30)]
+    field = {"users": "email", "products": "price", "orders": "quantity"}[resource.name]
+    records[7][field] = records[29][field] = 0
+    records[20] = resource.record(new_id, **OTHER[resource.name])
+    response = _bulk(resource, kind, records)
+    report = response.json()
+    assert response.status_code == 207
+    assert (report["received"], report["created"], report["rejected"]) == (30, 27, 3)
+    assert [(result["index"], result["id"]) for result in report["results"]] == [
+        (7, new_id + 7),
+        (20, new_id),
+        (29, new_id + 29),
+    ]
+    slugs = [result["problem"]["type"].rpartition(":")[2] for result in report["results"]]
+    assert slugs == ["invalid-record", "id-taken", "invalid-record"]
+    assert report["results"][0]["problem"]["errors"][0]["pointer"] == f"#/{field}"
+    assert resource.http.get(f"{resource.path}/{new_id + 7}").status_code == 404
+
+
+def test_a_batch_can_list_every_row_and_stays_bounded(resource: Resource, new_id: int) -> None:
+    records = [resource.record(new_id + number) for number in range(3)]
+    results = _bulk(resource, "application/x-ndjson", records, "?results=all").json()["results"]
+    assert results == [
+        {"index": number, "id": new_id + number, "outcome": "created", "problem": None} for number in range(3)
+    ]
+    report = _bulk(resource, "application/x-ndjson", [{"s3cret": "s3cret"}] * 15_000).json()
+    assert (len(report["results"]), report["results_omitted"], report["rejected"]) == (1000, 14_000, 15_000)
+    assert "s3cret" not in json.dumps(report)
+    problem(_bulk(resource, "application/x-ndjson", records, "?results=some"), 422, "invalid-query")
+
+
+def test_what_is_no_batch_is_refused(resource: Resource) -> None:
+    send = resource.http.post
+    path = f"{resource.path}/batch"
+    problem(send(path, content=b"{}", headers={"content-type": "application/json"}), 400, "malformed-body")
+    problem(send(path, content=b"id,nmae\n", headers={"content-type": "text/csv"}), 422, "invalid-record")
+    problem(send(path, content=b"", headers={"content-type": "text/plain"}), 415, "unsupported-media-type")
+    empty = send(path, content=b"[]", headers={"content-type": "application/json"})
+    assert (empty.status_code, empty.json()["received"]) == (200, 0)
+
+
+def test_what_a_broken_batch_had_stored_stays_and_is_unchanged_later(resource: Resource, new_id: int) -> None:
+    records = [resource.record(new_id + number) for number in range(10_000)]
+    lines = "".join(json.dumps(record) + "\n" for record in records).encode()
+    address = urlsplit(str(resource.http.base_url))
+    head = f"POST {resource.path}/batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\n"
+    with closing(socket.create_connection((address.hostname, address.port))) as connection:
+        connection.sendall(f"{head}content-length: {len(lines)}\r\n\r\n".encode() + lines[:-10])
+        eventually(lambda: resource.http.get(f"{resource.path}/{new_id}").status_code == 200)
+    report = _bulk(resource, "application/x-ndjson", records).json()
+    assert report["unchanged"] > 0
+    assert report["created"] + report["unchanged"] == 10_000
+
+
+def test_a_batch_refuses_the_orders_whose_references_do_not_exist(
+    services: dict[str, RunningService], resource: Resource, new_id: int
+) -> None:
+    orders = Resource("orders", httpx.Client(base_url=services["orders"].url, trust_env=False))
+    with orders.http:
+        records = [orders.record(new_id + number) for number in range(3_000)]
+        records[5]["user_id"] = records[2_999]["user_id"] = records[2_999]["product_id"] = MAX_ID
+        report = _bulk(orders, "application/x-ndjson", records).json()
+    assert (report["created"], report["rejected"]) == (2_998, 2)
+    reasons = [[error["pointer"] for error in result["problem"]["errors"]] for result in report["results"]]
+    assert reasons == [["#/user_id"], ["#/user_id", "#/product_id"]]

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,7 +35,9 @@ class SqliteStore:
         self._table = table
         self._columns = columns
         self._names = ", ".join(columns)
-        values = ", ".join(f"value ->> '{name}'" for name in columns)
+        # Rows as arrays: SQLite finds a value by its position in half the time that it takes to find it by its name.
+        self._values_of = itemgetter(*columns)
+        values = ", ".join(f"value ->> {position}" for position in range(len(columns)))
         # One statement for a whole batch: the GIL is let go once, and not once for each row.
         # WHERE true keeps SQLite from reading ON CONFLICT as part of a join (sqlite.org/lang_upsert.html, 2.2).
         self._insert_sql = (
@@ -108,7 +111,8 @@ class SqliteStore:
         with self._transaction() as db:
             rows = self._with_ids(db, records)
             storable = [row for row in rows if row["id"] <= MAX_ID]
-            created = {row_id for (row_id,) in db.execute(self._insert_sql, (to_json(storable).decode(),))}
+            batch = to_json(list(map(self._values_of, storable))).decode()
+            created = {row_id for (row_id,) in db.execute(self._insert_sql, (batch,))}
             return self._outcomes(db, rows, created)
 
     @contextmanager

@@ -1,0 +1,137 @@
+"""Bodies of many records: pieces of bytes in, rows out as soon as they are whole, each of them valid or refused.
+
+Validating a chunk as one array is several times faster than row by row, so that is tried first. Where anything is wrong
+with it, its rows are taken one by one, so that the good ones are kept and each bad one gets its reasons.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from services.chassis.bodies import DECODER, Parser, Refused, decoded
+from services.chassis.errors import BodyTooLarge, MalformedBody
+from services.chassis.store import Record
+
+# What is validated and stored in one go: enough to make a transaction worth its sync, and little enough that other
+# requests hardly wait for it.
+CHUNK_BYTES = 128 * 1024
+
+Row = Record | Refused
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+
+
+class Format(Protocol):
+    """One way to write many records in one body; an instance reads one body, from its start."""
+
+    def take(self, data: bytes, *, final: bool) -> tuple[list[Row], bytes]:
+        """Return the rows that are whole, and the bytes that are not yet; after `final` data none will come.
+
+        Raises:
+            MalformedBody: what follows the rows that were returned so far can't be read.
+            InvalidRecord: no row of this body can be valid.
+        """
+
+
+async def rows_of(body: AsyncIterator[bytes], form: Format, max_row_bytes: int) -> AsyncIterator[list[Row]]:
+    """Yield the rows of a body while it arrives; no more of it is held than a chunk and a row.
+
+    Raises:
+        BodyTooLarge: a row is longer than `max_row_bytes`.
+        MalformedBody, InvalidRecord: see `Format.take`. The rows before have been yielded, whatever is raised.
+    """
+    data = b""
+    async for piece in body:
+        data += piece
+        if len(data) >= CHUNK_BYTES:
+            rows, data = form.take(data, final=False)
+            yield rows
+            if len(data) > max_row_bytes:
+                raise BodyTooLarge(f"A row may have at most {max_row_bytes} bytes.")
+    rows, data = form.take(data, final=True)
+    yield rows
+    # Says so where something is left that can't be read.
+    form.take(data, final=True)
+
+
+class Ndjson:
+    """One JSON object on each line; empty lines are passed over."""
+
+    def __init__(self, parser: Parser[Record]) -> None:
+        """Take what reads one record."""
+        self._parser = parser
+
+    def take(self, data: bytes, *, final: bool) -> tuple[list[Row], bytes]:
+        """Return the rows of the whole lines, and the line that is not whole yet."""
+        end = len(data) if final else data.rfind(b"\n") + 1
+        lines, rest = data[:end].replace(b"\r\n", b"\n").strip(b"\n"), data[end:]
+        breaks = lines.count(b"\n")
+        # Where every line begins and ends with a brace, the lines joined by commas are an array of just these rows.
+        if lines.count(b"}\n{") == breaks:
+            rows = self._parser.from_array(b"[%b]" % lines.replace(b"\n", b","))
+            if rows is not None and len(rows) == breaks + bool(lines):
+                return list(rows), rest
+        return [self._row(line) for line in lines.split(b"\n") if line.strip()], rest
+
+    def _row(self, line: bytes) -> Row:
+        try:
+            return self._parser.one_of_many(decoded(line))
+        except MalformedBody as error:
+            return Refused(None, error)
+
+
+class JsonArray:
+    """One JSON array of objects."""
+
+    def __init__(self, parser: Parser[Record]) -> None:
+        """Take what reads one record."""
+        self._parser = parser
+        self._begun = False
+        self._closed = False
+        # Before the first item the array may end; after a comma it may not.
+        self._may_end = True
+
+    def take(self, data: bytes, *, final: bool) -> tuple[list[Row], bytes]:
+        """Return the rows of the whole items, and the item that is not whole yet."""
+        data = data.lstrip()
+        if not self._begun and data:
+            if not data.startswith(b"["):
+                raise MalformedBody("The body is not a JSON array.")
+            self._begun, data = True, data[1:]
+        if self._closed:
+            if data:
+                raise MalformedBody("Something follows the array.")
+            return [], b""
+        # Half an item would be no JSON, so what is an array up to here was cut where an item ends.
+        end = len(data) if final else data.rfind(b"},") + 1
+        rows = self._parser.from_array(b"[%b%b" % (data[:end], b"" if final else b"]")) if end else None
+        if rows:
+            self._closed, self._may_end = final, False
+            return list(rows), data[end + 1 :]
+        return self._one_by_one(data.decode("utf-8", "surrogateescape"), final=final)
+
+    def _one_by_one(self, text: str, *, final: bool) -> tuple[list[Row], bytes]:
+        rows: list[Row] = []
+        at = _skip_space(text, 0)
+        while at < len(text) and not self._closed:
+            if self._may_end and text[at] == "]":
+                self._closed, at = True, at + 1
+                break
+            try:
+                value, end = DECODER.raw_decode(text, at)
+            except (ValueError, ArithmeticError, RecursionError):
+                break
+            end = _skip_space(text, end)
+            if text[end : end + 1] not in {",", "]"}:
+                break
+            rows.append(self._parser.one_of_many(value))
+            self._closed, self._may_end = text[end] == "]", False
+            at = _skip_space(text, end + 1)
+        if final and not rows and not self._closed:
+            raise MalformedBody("From here on the body is not JSON in UTF-8.")
+        return rows, text[at:].encode("utf-8", "surrogateescape")
+
+
+def _skip_space(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return match.end() if match else at

@@ -1,0 +1,183 @@
+"""Bodies of many records: the same rows come out however the body is cut into pieces, and bad rows fail alone."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import pytest
+
+from services.chassis import rows
+from services.chassis.bodies import Parser, Refused
+from services.chassis.csv_rows import Csv
+from services.chassis.errors import BodyTooLarge, InvalidRecord, MalformedBody, ServiceError
+from services.chassis.rows import Format, JsonArray, Ndjson, Row, rows_of
+from services.products.models import Product
+from services.users.models import User
+
+USERS: Parser[Mapping[str, Any]] = Parser(User)
+PRODUCTS: Parser[Mapping[str, Any]] = Parser(Product)
+FORMATS: dict[str, Callable[[], Format]] = {
+    "ndjson": lambda: Ndjson(USERS),
+    "json": lambda: JsonArray(USERS),
+    "csv": lambda: Csv(USERS),
+}
+
+
+def read(body: bytes, form: Format, piece_bytes: int = 1 << 20, max_row_bytes: int = 65_536) -> list[Row]:
+    """Read the body in pieces of that size; what is raised at the end stands last, as a refused row."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), piece_bytes):
+            yield body[start : start + piece_bytes]
+
+    async def collect() -> list[Row]:
+        found: list[Row] = []
+        try:
+            async for some in rows_of(pieces(), form, max_row_bytes):
+                found += some
+        except ServiceError as error:
+            found.append(Refused(None, error))
+        return found
+
+    return asyncio.run(collect())
+
+
+def told(found: list[Row]) -> list[object]:
+    """Return each row, or its reasons, or the error where it has none."""
+    return [
+        [reason.detail for reason in row.error.reasons] or type(row.error) if isinstance(row, Refused) else dict(row)
+        for row in found
+    ]
+
+
+def user(number: int, name: str = "Ada") -> dict[str, Any]:
+    return {"id": number, "name": name, "email": "a@b"}
+
+
+def body_of(kind: str, records: list[dict[str, Any]]) -> bytes:
+    if kind == "json":
+        return json.dumps(records, ensure_ascii=False).encode()
+    if kind == "ndjson":
+        return "\n".join(json.dumps(record, ensure_ascii=False) for record in records).encode()
+    quoted = ('"' + str(value).replace('"', '""') + '"' for record in records for value in record.values())
+    cells = iter(quoted)
+    return ("id,name,email\r\n" + "\r\n".join(",".join(row) for row in zip(cells, cells, cells, strict=True))).encode()
+
+
+NAMES = ["Ada", 'say "hi"', "a,b", "},{", "[]", "\\", "é🎉", "'"]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_rows_are_the_same_however_the_body_is_cut(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "CHUNK_BYTES", 64)
+    records = [user(number, NAMES[number % len(NAMES)]) for number in range(1, 60)]
+    body = body_of(kind, records)
+    for piece_bytes in (1, 7, 63, 64, 65, 500, len(body)):
+        assert read(body, FORMATS[kind](), piece_bytes) == records
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_bad_row_fails_alone(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "CHUNK_BYTES", 64)
+    records = [user(number) for number in range(1, 40)]
+    bad = random.Random(7).sample(range(39), 11)
+    for index in bad:
+        records[index] = {"id": 0, "name": "", "email": "x"}
+    reasons = ["id is not at least 1", "name is empty", "email is not an e-mail address of at most 254 characters"]
+    for piece_bytes in (1, 50, 5000):
+        found = told(read(body_of(kind, records), FORMATS[kind](), piece_bytes))
+        assert found == [reasons if index in bad else records[index] for index in range(39)]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_row_that_is_too_long_ends_the_body(kind: str) -> None:
+    body = body_of(kind, [user(1), user(2, "x" * 300_000), user(3)])
+    found = told(read(body, FORMATS[kind](), 60_000, max_row_bytes=1000))
+    assert found[-1] is BodyTooLarge
+    assert user(3) not in found
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", []),
+        (b"\n\n", []),
+        (b'{"id":1\n{"id":2}', [MalformedBody, ["name is missing", "email is missing"]]),
+        (b'{"id":1},{"id":2}\n', [MalformedBody]),
+        (b"[\n]\n7\n\xff\n", [MalformedBody, MalformedBody, ["it is not a JSON object"], MalformedBody]),
+        # A record on two lines beside two on one: as many rows as lines, and still three that are none.
+        (
+            b'{"id":1,"name":"A","email":"a@b"},{"id":2,"name":"B","email":"a@b"}\n{"id":3\n"name":"C","email":"a@b"}\n',
+            [MalformedBody, MalformedBody, MalformedBody],
+        ),
+    ],
+)
+def test_each_line_of_ndjson_is_one_value(body: bytes, expected: list[object]) -> None:
+    assert told(read(body, FORMATS["ndjson"]())) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"[]", []),
+        (b" [ ] \n", []),
+        (b"", [MalformedBody]),
+        (b"{}", [MalformedBody]),
+        (b"[{}", [MalformedBody]),
+        (b"[{},]", [["name is missing", "email is missing"], MalformedBody]),
+        (b"[{}] x", [["name is missing", "email is missing"], MalformedBody]),
+        (b"[{} {}]", [MalformedBody]),
+        (b'[7, "\xff", [{}]]', [["it is not a JSON object"]] * 3),
+        (b'[{"id": 1, "name": "\\ud800", "email": "a@b"}]', [["name is not valid Unicode"]]),
+        (b"[" + b"9" * 5000 + b"]", [["it is not a JSON object"]]),
+        (b"[" * 20_000, [MalformedBody]),
+    ],
+)
+def test_an_array_is_read_as_far_as_it_is_one(body: bytes, expected: list[object]) -> None:
+    for piece_bytes in (1, len(body) or 1):
+        assert told(read(body, FORMATS["json"](), piece_bytes)) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", [MalformedBody]),
+        (b"id,name,email", []),
+        (b"\xef\xbb\xbfid,name,email\n", []),
+        (b"name,email\nAda,a@b\n", [{"name": "Ada", "email": "a@b"}]),
+        (b"email,id,name\na@b,1,Ada\na@b,,Bob\n", [user(1), {"name": "Bob", "email": "a@b"}]),
+        (b"id,name,email\n1,Ada\n2,Ada,a@b\n", [["it has 2 cells under a header of 3"], user(2)]),
+        (b"id,name,email\n1_0,Ada,a@b\n", [["id is not a whole number"]]),
+        (b'id,name,email\n1,"A\nB",a@b\n', [["name contains a control character"]]),
+        (b'id,name,email\n1,Ada,a@b\n2,"A"x,a@b\n', [user(1), MalformedBody]),
+        (b"id,name,email\n1,\xff,a@b\n", [["name is not valid Unicode"]]),
+        (b"id,name\n", [["email is missing in the header"]]),
+        (
+            b"id,name,email,s3cret,id\n",
+            [["the header has a column other than id, name, email", "the header has a column twice"]],
+        ),
+    ],
+)
+def test_csv_has_a_header_and_cells(body: bytes, expected: list[object]) -> None:
+    assert told(read(body, FORMATS["csv"]())) == expected
+
+
+def test_amounts_are_as_exact_in_bulk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "CHUNK_BYTES", 64)
+    prices = ["0.10", "999999999.99", "1e2", "19.990000000000000000001"]
+    lines = "\n".join(f'{{"id":{number},"name":"A","price":{price}}}' for number, price in enumerate(prices, start=1))
+    table = "id,name,price\n" + "\n".join(f"{number},A,{price}" for number, price in enumerate(prices, start=1))
+    for found in (read(lines.encode(), Ndjson(PRODUCTS), 10), read(table.encode(), Csv(PRODUCTS), 10)):
+        assert [str(row["price"]) for row in found if not isinstance(row, Refused)] == [
+            "0.10",
+            "999999999.99",
+            "100.00",
+        ]
+        assert told(found)[3] == ["price has more than 2 decimals"]
+
+
+def test_the_header_refuses_before_any_row_is_taken() -> None:
+    with pytest.raises(InvalidRecord):
+        Csv(USERS).take(b"id,nmae\n1,Ada\n", final=False)
