@@ -112,7 +112,7 @@ def _add_create_many(app: FastAPI, service: Service) -> None:
         status_code=HTTPStatus.CREATED,
         responses=responses,
         openapi_extra={
-            **batch_request(parser.schema, service.resource.example),
+            **batch_request(service.resource.example),
             "parameters": parameters(query.fields, where="query"),
         },
     )
