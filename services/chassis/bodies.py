@@ -42,6 +42,8 @@ class Parser(Generic[Value]):
         self._many: TypeAdapter[list[Value]] = TypeAdapter(list[kind])
         self.schema = self.adapter.json_schema()
         self.fields: dict[str, dict[str, Any]] = self.schema["properties"]
+        # Only decimals could be rounded on their way in.
+        self._has_decimals = any(field.get("type") == "number" for field in self.fields.values())
         # What is stored has every field; its id is left out by the sender only.
         self.stored_schema = {**self.schema, "required": list(self.fields)}
 
@@ -52,7 +54,7 @@ class Parser(Generic[Value]):
             MalformedBody: the body is not JSON in UTF-8.
             InvalidRecord: it breaks the type's rules; carries every reason.
         """
-        if _MORE_THAN_A_DOUBLE.search(body):
+        if self._may_be_rounded(body):
             return self.from_value(decoded(body))
         try:
             return self.adapter.validate_json(body)
@@ -75,12 +77,15 @@ class Parser(Generic[Value]):
 
     def from_array(self, array: bytes) -> list[Value] | None:
         """Return the validated items of a JSON array, or None where anything is wrong with any of them."""
-        if _MORE_THAN_A_DOUBLE.search(array):
+        if self._may_be_rounded(array):
             return None
         try:
             return self._many.validate_json(array)
         except ValidationError:
             return None
+
+    def _may_be_rounded(self, body: bytes) -> bool:
+        return self._has_decimals and _MORE_THAN_A_DOUBLE.search(body) is not None
 
     def one_of_many(self, value: object) -> Value | Refused:
         """Return the validated value of what was decoded, or why it is refused."""

@@ -9,7 +9,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from services.chassis.errors import CannotStart, StorageFull, StoreUnavailable
 from services.chassis.store import MAX_ID, Outcome, Record, Row, Stored
@@ -38,11 +38,16 @@ class SqliteStore:
         # Rows as arrays: SQLite finds a value by its position in half the time that it takes to find it by its name.
         self._values_of = itemgetter(*columns)
         values = ", ".join(f"value ->> {position}" for position in range(len(columns)))
-        # One statement for a whole batch: the GIL is let go once, and not once for each row.
+        # One statement for a whole batch, and no row comes back from any: Python's global lock is let go and taken back
+        # once, and not once for each row, while the event loop wants it too.
         # WHERE true keeps SQLite from reading ON CONFLICT as part of a join (sqlite.org/lang_upsert.html, 2.2).
         self._insert_sql = (
             f"INSERT INTO {table} ({self._names}) SELECT {values} FROM json_each(?) WHERE true"
-            " ON CONFLICT (id) DO NOTHING RETURNING id"
+            " ON CONFLICT (id) DO NOTHING"
+        )
+        self._held_sql = (
+            f"SELECT json_group_array(json_array({self._names})) FROM {table}"
+            " WHERE id IN (SELECT value FROM json_each(?))"
         )
         self._select_sql = f"SELECT {self._names} FROM {table}"
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix=f"{table}-writer")
@@ -110,10 +115,21 @@ class SqliteStore:
         self._raise_if_broken()
         with self._transaction() as db:
             rows = self._with_ids(db, records)
-            storable = [row for row in rows if row["id"] <= MAX_ID]
-            batch = to_json(list(map(self._values_of, storable))).decode()
-            created = {row_id for (row_id,) in db.execute(self._insert_sql, (batch,))}
-            return self._outcomes(db, rows, created)
+            if self._add(db, rows) == len(rows):
+                return [Stored(Outcome.CREATED, row["id"]) for row in rows]
+            # Some were there before, so which they are has to be known before anything is added.
+            db.execute("ROLLBACK")
+            db.execute("BEGIN IMMEDIATE")
+            outcomes = self._outcomes(rows, self._held(db, rows))
+            self._add(
+                db, [row for row, stored in zip(rows, outcomes, strict=True) if stored.outcome is Outcome.CREATED]
+            )
+            return outcomes
+
+    def _add(self, db: sqlite3.Connection, rows: Sequence[Record]) -> int:
+        """Insert the rows whose ids are free, and return how many those were."""
+        storable = [self._values_of(row) for row in rows if row["id"] <= MAX_ID]
+        return db.execute(self._insert_sql, (to_json(storable).decode(),)).rowcount
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -154,26 +170,25 @@ class SqliteStore:
             rows.append(record)
         return rows
 
-    def _outcomes(self, db: sqlite3.Connection, rows: Sequence[Record], created: set[int]) -> list[Stored]:
-        """Tell the rows apart; of those that share an id in one batch, the first is the one that was created."""
-        if len(created) == len(rows):
-            return [Stored(Outcome.CREATED, row["id"]) for row in rows]
-        held = self._held(db, {row["id"] for row in rows if row["id"] <= MAX_ID})
+    def _held(self, db: sqlite3.Connection, rows: Sequence[Record]) -> dict[int, Row]:
+        """Return the stored records that have the ids of these."""
+        ids = to_json([row["id"] for row in rows if row["id"] <= MAX_ID]).decode()
+        (held,) = db.execute(self._held_sql, (ids,)).fetchone()
+        return {values[0]: self._row(values) for values in from_json(held)}
+
+    def _outcomes(self, rows: Sequence[Record], held: dict[int, Row]) -> list[Stored]:
+        """Tell the rows apart; of those that share an id in one batch, the first is the one that is created."""
         outcomes = []
         for row in rows:
             if row["id"] > MAX_ID:
                 outcome = Outcome.NO_ID_LEFT
-            elif row["id"] in created:
-                created.discard(row["id"])
+            elif row["id"] not in held:
+                held[row["id"]] = _as_stored(row)
                 outcome = Outcome.CREATED
             else:
                 outcome = Outcome.UNCHANGED if _as_stored(row) == held[row["id"]] else Outcome.CONFLICT
             outcomes.append(Stored(outcome, row["id"]))
         return outcomes
-
-    def _held(self, db: sqlite3.Connection, ids: set[int]) -> dict[int, Row]:
-        sql = f"{self._select_sql} WHERE id IN (SELECT value FROM json_each(?))"
-        return {values[0]: self._row(values) for values in db.execute(sql, (to_json(list(ids)).decode(),))}
 
     async def get(self, record_id: int) -> Row | None:
         """Return the record with that id."""
@@ -219,7 +234,7 @@ class SqliteStore:
         with self._translated(writing=False), closing(self._connect("ro")) as db:
             return db.execute(sql, values).fetchall()
 
-    def _row(self, values: tuple[Any, ...]) -> Row:
+    def _row(self, values: Sequence[Any]) -> Row:
         return dict(zip(self._columns, values, strict=True))
 
     def _raise_if_broken(self) -> None:
