@@ -23,6 +23,8 @@ STRICT = ConfigDict(strict=True, extra="forbid")
 
 # Unicode's control characters (category Cc), NUL among them.
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]*$"
+# The same for text that is not trimmed yet: at least one character is neither a control character nor white space.
+_NOT_BLANK = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
 _GREATEST_AMOUNT = Decimal("999999999.99")
 _CENT = Decimal("0.01")
 
@@ -52,9 +54,21 @@ def _to_cents(value: Decimal) -> Decimal:
     return value.quantize(_CENT)
 
 
-Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+Id = Annotated[int, Field(ge=1, le=MAX_ID, json_schema_extra={"format": "int64"})]
 
-Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_NO_CONTROLS)]
+Line = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_NO_CONTROLS),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 200,
+            "pattern": _NOT_BLANK,
+            "description": "1 to 200 characters once trimmed; no control characters.",
+        }
+    ),
+]
 
 # A double holds every such amount closely enough to be printed as it was written, so JSON readers see it exactly.
 Amount = Annotated[

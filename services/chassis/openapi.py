@@ -45,6 +45,8 @@ def parameters(fields: Mapping[str, Schema], where: Literal["path", "query"]) ->
             "required": where == "path",
             "description": schema.get("description", f"The record's {name}."),
             "schema": {key: value for key, value in schema.items() if key != "description"},
+            # With an example a path can be tried out as it stands.
+            **({"example": 1} if where == "path" else {}),
         }
         for name, schema in fields.items()
     ]

@@ -85,13 +85,14 @@ def answers(*kinds: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
         entry = documented.setdefault(
             kind.status,
             {
-                "description": HTTPStatus(kind.status).phrase,
+                "description": "",
                 "content": {MEDIA_TYPE: {"schema": SCHEMA, "examples": {}}},
             },
         )
         if kind.status == HTTPStatus.SERVICE_UNAVAILABLE:
             add_header(entry, "Retry-After", "Seconds to wait before sending again.", {"type": "integer"})
-        entry["content"][MEDIA_TYPE]["examples"][kind.slug] = {"value": _body(kind, "…")}
+        entry["description"] = f"{entry['description']} {kind.title}.".lstrip()
+        entry["content"][MEDIA_TYPE]["examples"][kind.slug] = {"value": _body(kind, f"{kind.title}.")}
     return documented
 
 
@@ -150,8 +151,9 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 def _allowed_methods(request: Request) -> set[str]:
     routes = [route for route in request.app.routes if isinstance(route, Route)]
     # The first that has the path is the one that answers: /users/count is no id.
-    path = next(route.path for route in routes if route.matches(request.scope)[0] is not Match.NONE)
-    return {method for route in routes if route.path == path for method in route.methods or ()}
+    path = next((route.path for route in routes if route.matches(request.scope)[0] is not Match.NONE), None)
+    # What no route has is one of the docs' files, which can only be read.
+    return {method for route in routes if route.path == path for method in route.methods or ()} or {"GET", "HEAD"}
 
 
 async def _on_disconnect(_: Request, __: Exception) -> Response:

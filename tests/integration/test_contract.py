@@ -217,6 +217,9 @@ def test_paths_and_methods_that_do_not_exist_are_problems_too(resource: Resource
     response = resource.http.put(resource.path)
     problem(response, 405, "method-not-allowed")
     assert response.headers["allow"] == "GET, POST"
+    response = resource.http.post("/assets/favicon.png")
+    problem(response, 405, "method-not-allowed")
+    assert response.headers["allow"] == "GET, HEAD"
     response = resource.http.get(f"{resource.path}/lookup")
     problem(response, 405, "method-not-allowed")
     assert response.headers["allow"] == "POST"

@@ -189,13 +189,17 @@ def test_a_record_is_an_object(body: str) -> None:
         '{"id": 1}'.encode("utf-16"),
         b'\xef\xbb\xbf{"id": 1}',
         b"[" * 20_000,
-        b'{"price": 1.00000001e9999999999999999999}',
         b'{"a":' * 20_000,
     ],
 )
 def test_what_is_not_json_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedBody):
         USERS.from_json(body)
+
+
+def test_a_number_beyond_all_measure_is_malformed() -> None:
+    with pytest.raises(MalformedBody):
+        PRODUCTS.from_json(product(price="1.00000001e9999999999999999999").encode())
 
 
 def test_parameters_are_read_as_json_writes_numbers() -> None:
