@@ -1,6 +1,7 @@
 """Runs one service as a process: environment, log, socket, signals."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -82,6 +83,9 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            # What is there now stays: the garbage collector need not look through it again for every few records.
+            gc.collect()
+            gc.freeze()
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             # All zeros mean every address, and are none that could be visited.
             name = "localhost" if not host.strip("0.:") else f"[{host}]" if ":" in host else host
