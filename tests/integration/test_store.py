@@ -106,6 +106,14 @@ def test_every_commit_is_synced(tmp_path: Path) -> None:
     with_store(tmp_path / "things.db", use)
 
 
+def test_no_statement_needs_a_folder_for_temporary_files(tmp_path: Path) -> None:
+    async def use(store: Store) -> None:
+        # 2 is MEMORY (sqlite.org/pragma.html#pragma_temp_store).
+        assert store._writer.execute("PRAGMA temp_store").fetchone() == (2,)  # type: ignore[attr-defined]  # noqa: SLF001
+
+    with_store(tmp_path / "things.db", use)
+
+
 def test_the_table_validates_nothing(tmp_path: Path) -> None:
     async def use(_: Store) -> None:
         pass

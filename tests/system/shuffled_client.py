@@ -12,7 +12,8 @@ _wait = threading.Barrier.wait
 
 def _wait_and_stumble(barrier: threading.Barrier, timeout: float | None = None) -> int:
     place = _wait(barrier, timeout)
-    time.sleep(random.choice([0, 0, random.uniform(0, 0.02)]))
+    # Long enough for an order to be checked and refused before its user is on its way.
+    time.sleep(random.choice([0, 0, random.uniform(0, 0.2)]))
     return place
 
 

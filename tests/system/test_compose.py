@@ -239,23 +239,6 @@ def test_a_running_service_writes_to_its_data_alone(project: Project) -> None:
     }
 
 
-def test_a_large_transaction_needs_no_temporary_files(project: Project) -> None:
-    large = """
-import asyncio
-from services.chassis.store import make_store
-
-async def main():
-    store = make_store("sqlite:////data/large.db", "things", {"id": int, "name": str})
-    await store.open()
-    things = [{"id": number * 7919 % 100_003, "name": "x" * 200} for number in range(1, 2001)]
-    print(len(await store.insert(things)))
-    await store.close()
-
-asyncio.run(main())
-"""
-    assert project.compose("exec", "-T", "users", "python", "-c", large).stdout == "2000\n"
-
-
 def test_the_image_holds_the_code_and_nothing_else(project: Project) -> None:
     listed = project.compose("exec", "-T", "users", "ls", "-A", "/app").stdout.split()
     assert listed == ["client", "services"]
