@@ -1,20 +1,23 @@
 """Many records in one request: stored while they arrive, each with its own outcome, and an answer that stays short."""
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable
 from http import HTTPStatus
 from typing import Any
 
 from services.chassis import problems
 from services.chassis.bodies import Refused
 from services.chassis.errors import BodyTooLarge, InvalidRecord, MalformedBody
-from services.chassis.rows import Row
-from services.chassis.service import Service
-from services.chassis.store import Stored
+from services.chassis.resource import Unknown
+from services.chassis.rows import Rows
+from services.chassis.service import Service, refusal_of, unknown_reference
+from services.chassis.store import Inserted
 
 # The most rows that an answer lists; it says how many more there are.
-MOST_LISTED = 1_000
+MOST_LISTED = 10_000
+# How many chunks of a body may be on their way to the disk while the next one is read: what one commit takes.
+_CHUNKS_AHEAD = 4
 
 _COUNT = {"type": "integer", "minimum": 0}
 REPORT_SCHEMA: dict[str, Any] = {
@@ -48,50 +51,59 @@ class Report:
     def __init__(self, *, list_all: bool) -> None:
         """Start with nothing received; every row is to be listed, or only those that are not stored."""
         self._list_all = list_all
-        self._counts: Counter[str] = Counter()
+        self._unchanged = 0
+        self._rejected = 0
         self._results: list[dict[str, Any]] = []
         self._omitted = 0
         self.received = 0
 
-    def add(self, outcomes: Sequence[Stored | Refused]) -> None:
-        """Add what became of the next rows of the body."""
-        first, self.received = self.received, self.received + len(outcomes)
-        self._counts.update(
-            outcome.outcome.value if isinstance(outcome, Stored) else "rejected" for outcome in outcomes
-        )
-        for index, outcome in enumerate(outcomes, start=first):
-            if self._list_all or isinstance(outcome, Refused):
-                self._list(index, outcome)
-
-    def _list(self, index: int, outcome: Stored | Refused) -> None:
-        if len(self._results) >= MOST_LISTED:
-            self._omitted += 1
+    def add(self, rows: Rows, inserted: Inserted) -> None:
+        """Add the next rows of the body, and what became of the valid ones."""
+        first, self.received = self.received, self.received + rows.received
+        if not (rows.refused or inserted.others or self._list_all):
             return
-        self._results.append({"index": index, "id": outcome.id, **_told(outcome)})
+        stored = zip(inserted.ids, map(inserted.others.get, range(len(inserted.ids))), strict=True)
+        for position in range(rows.received):
+            if refused := rows.refused.get(position):
+                self._add_refused(first + position, refused)
+                continue
+            record_id, outcome = next(stored)
+            if refusal := refusal_of(outcome or "created"):
+                self._add_refused(first + position, Refused(record_id, refusal))
+                continue
+            self._unchanged += outcome == "unchanged"
+            if self._list_all:
+                self._list(first + position, record_id, outcome or "created", None)
+
+    def _add_refused(self, index: int, refused: Refused) -> None:
+        self._rejected += 1
+        self._list(index, refused.id, "rejected", problems.described(refused.error))
+
+    def _list(self, index: int, record_id: int | None, outcome: str, problem: dict[str, Any] | None) -> None:
+        if len(self._results) < MOST_LISTED:
+            self._results.append({"index": index, "id": record_id, "outcome": outcome, "problem": problem})
+        else:
+            self._omitted += 1
 
     def answer(self) -> tuple[HTTPStatus, dict[str, Any]]:
         """Return the status and the body of the answer."""
-        counts = {name: self._counts[name] for name in ("created", "unchanged", "rejected")}
-        if counts["rejected"]:
+        created = self.received - self._unchanged - self._rejected
+        if self._rejected:
             status = HTTPStatus.MULTI_STATUS
         else:
-            status = HTTPStatus.CREATED if counts["created"] == self.received > 0 else HTTPStatus.OK
+            status = HTTPStatus.CREATED if created == self.received > 0 else HTTPStatus.OK
         return status, {
             "received": self.received,
-            **counts,
+            "created": created,
+            "unchanged": self._unchanged,
+            "rejected": self._rejected,
             "results": self._results,
             "results_omitted": self._omitted,
         }
 
 
-def _told(outcome: Stored | Refused) -> dict[str, Any]:
-    if isinstance(outcome, Refused):
-        return {"outcome": "rejected", "problem": problems.described(outcome.error)}
-    return {"outcome": outcome.outcome.value, "problem": None}
-
-
-async def store_all(chunks: AsyncIterator[list[Row]], service: Service, report: Report) -> None:
-    """Store the rows while they arrive: one chunk is committed while the next is read and validated.
+async def store_all(chunks: AsyncIterator[Rows], service: Service, report: Report) -> None:
+    """Store the rows while they arrive: some chunks are committed while the next is read and validated.
 
     Where the body can't be read to its end, what came before is stored all the same, and the report says from where on.
 
@@ -99,23 +111,39 @@ async def store_all(chunks: AsyncIterator[list[Row]], service: Service, report: 
         MalformedBody, InvalidRecord, BodyTooLarge: nothing of the body could be read.
         Unavailable, StorageFull: not all could be stored; what was, is.
     """
-    committing: asyncio.Task[None] | None = None
+    waiting: deque[tuple[Rows, Awaitable[Inserted]]] = deque()
+
+    async def settle(most: int) -> None:
+        while len(waiting) > most:
+            rows, inserted = waiting.popleft()
+            report.add(rows, await inserted)
+
     try:
         async for rows in chunks:
-            if committing:
-                await committing
-            committing = asyncio.create_task(_store(rows, service, report))
+            known = _without_unknown(rows, await service.check(rows.records))
+            waiting.append((known, service.insert_many(known.records)))
+            # Other requests have their turn between two chunks.
+            await asyncio.sleep(0)
+            await settle(_CHUNKS_AHEAD)
     except (MalformedBody, InvalidRecord, BodyTooLarge) as error:
-        if committing:
-            await committing
+        await settle(0)
         if not report.received:
             raise
-        report.add([Refused(None, error)])
+        report.add(Rows([], {0: Refused(None, error)}), Inserted([], {}))
     finally:
         # What is being committed when the sender goes away is committed all the same.
-        if committing:
-            await committing
+        await asyncio.gather(*(inserted for _, inserted in waiting), return_exceptions=True)
+    await settle(0)
 
 
-async def _store(rows: list[Row], service: Service, report: Report) -> None:
-    report.add(await service.insert_many(rows))
+def _without_unknown(rows: Rows, unknown: Unknown) -> Rows:
+    """Return the rows with those refused whose references do not exist."""
+    if not unknown:
+        return rows
+    places = [place for place in range(rows.received) if place not in rows.refused]
+    refused = {
+        places[position]: Refused(rows.records[position].get("id"), unknown_reference(reasons))
+        for position, reasons in unknown.items()
+    }
+    known = [record for position, record in enumerate(rows.records) if position not in unknown]
+    return Rows(known, {**rows.refused, **refused})

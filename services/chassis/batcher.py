@@ -1,6 +1,7 @@
 """Natural batching: what arrives while one batch is being worked on forms the next."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -22,17 +23,22 @@ class Batcher(Generic[Item, Result]):
         *,
         max_batch: int,
         max_waiting: int,
+        size_of: Callable[[Item], int] = lambda _: 1,
     ) -> None:
-        """Take the work to do: it gets a batch, and gives one result for each item in the same order."""
+        """Take the work to do: it gets a batch, and gives one result for each item in the same order.
+
+        A batch is full when the sizes of its items come to `max_batch`; a single item may be larger.
+        """
         self._work = work
         self._max_batch = max_batch
         self._max_waiting = max_waiting
-        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._size_of = size_of
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._worker: asyncio.Task[None] | None = None
         self.batches = 0
 
-    async def submit(self, item: Item) -> Result:
-        """Return the item's result once its batch is done.
+    def submit(self, item: Item) -> "asyncio.Future[Result]":
+        """Return what will be the item's result, once its batch is done; items are worked on in the order they come.
 
         Raises:
             Overloaded: at once, where `max_waiting` items wait already.
@@ -44,7 +50,7 @@ class Batcher(Generic[Item, Result]):
         self._waiting.append((item, done))
         if self._worker is None:
             self._worker = asyncio.create_task(self._work_off())
-        return await done
+        return done
 
     async def close(self) -> None:
         """Return once everything that was submitted has been worked off."""
@@ -53,12 +59,33 @@ class Batcher(Generic[Item, Result]):
 
     async def _work_off(self) -> None:
         while self._waiting:
-            batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
-            # Nobody waits any more for what was cancelled before its turn came.
-            if batch := [(item, done) for item, done in batch if not done.cancelled()]:
+            await self._all_that_has_arrived()
+            if batch := self._next_batch():
                 self.batches += 1
                 await self._work_on(batch)
         self._worker = None
+
+    async def _all_that_has_arrived(self) -> None:
+        """Return when two turns of the event loop, one to read from sockets and one to parse, bring nothing more."""
+        seen = 0
+        while seen < len(self._waiting):
+            seen = len(self._waiting)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    def _next_batch(self) -> list[tuple[Item, "asyncio.Future[Result]"]]:
+        batch: list[tuple[Item, asyncio.Future[Result]]] = []
+        room = self._max_batch
+        while self._waiting and (room > 0 or not batch):
+            item, done = self._waiting[0]
+            if batch and self._size_of(item) > room:
+                break
+            self._waiting.popleft()
+            # Nobody waits any more for what was cancelled before its turn came.
+            if not done.cancelled():
+                batch.append((item, done))
+                room -= self._size_of(item)
+        return batch
 
     async def _work_on(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:

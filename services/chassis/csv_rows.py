@@ -3,11 +3,12 @@
 import csv
 import io
 import re
+from collections.abc import Sequence
 from json.encoder import encode_basestring
 
 from services.chassis.bodies import NUMBER, Parser, Refused
 from services.chassis.errors import InvalidRecord, MalformedBody, Reason
-from services.chassis.rows import Row
+from services.chassis.rows import Rows, sorted_out
 from services.chassis.store import Record
 
 _NUMBERS = re.compile(rf"(?:{NUMBER.pattern}\n)*")
@@ -24,7 +25,7 @@ class Csv:
         self._columns: Cells = []
         self._failure: MalformedBody | None = None
 
-    def take(self, data: bytes, *, final: bool) -> tuple[list[Row], bytes]:
+    def take(self, data: bytes, *, final: bool) -> tuple[Rows, bytes]:
         """Return the rows of the whole lines, and the line that is not whole yet."""
         if self._failure:
             raise self._failure
@@ -35,7 +36,7 @@ class Csv:
         if not self._columns and final:
             raise MalformedBody("The body has no header line.")
         rows = self._all_at_once(lines)
-        return (list(map(self._row, lines)) if rows is None else rows), data[end:]
+        return (sorted_out(list(map(self._row, lines))) if rows is None else Rows(rows, {})), data[end:]
 
     def _cells(self, text: str) -> list[Cells]:
         if '"' not in text:
@@ -61,7 +62,7 @@ class Csv:
             raise InvalidRecord("The header was refused.", reasons)
         return columns
 
-    def _all_at_once(self, lines: list[Cells]) -> list[Row] | None:
+    def _all_at_once(self, lines: list[Cells]) -> Sequence[Record] | None:
         """Return the rows by way of one JSON array, or None where anything is wrong with any of them."""
         if not lines:
             return []
@@ -77,10 +78,9 @@ class Csv:
                 return None
         template = "{" + ",".join(f'"{name}":%s' for name in self._columns) + "}"
         array = "[" + ",".join([template % values for values in zip(*literals, strict=True)]) + "]"
-        rows = self._parser.from_array(array.encode("utf-8", "surrogateescape"))
-        return None if rows is None else list(rows)
+        return self._parser.from_array(array.encode("utf-8", "surrogateescape"))
 
-    def _row(self, cells: Cells) -> Row:
+    def _row(self, cells: Cells) -> Record | Refused:
         if len(cells) != len(self._columns):
             reason = Reason("", f"it has {len(cells)} cells under a header of {len(self._columns)}")
             return Refused(None, InvalidRecord("The row was refused.", [reason]))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import fastapi_offline
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
@@ -21,11 +21,11 @@ def add_docs(app: FastAPI) -> None:
     app.mount("/assets", StaticFiles(directory=_ASSETS))
 
     @app.get("/", include_in_schema=False)
-    async def home() -> RedirectResponse:
+    async def home(_: Request) -> RedirectResponse:
         return RedirectResponse("docs")
 
     @app.get("/docs", include_in_schema=False)
-    async def swagger_ui() -> HTMLResponse:
+    async def swagger_ui(_: Request) -> HTMLResponse:
         page = get_swagger_ui_html(
             openapi_url="openapi.json",
             title=f"{app.title} - Swagger UI",
@@ -37,7 +37,7 @@ def add_docs(app: FastAPI) -> None:
         return page
 
     @app.get("/redoc", include_in_schema=False)
-    async def redoc() -> HTMLResponse:
+    async def redoc(_: Request) -> HTMLResponse:
         page = get_redoc_html(
             openapi_url="openapi.json",
             title=f"{app.title} - ReDoc",

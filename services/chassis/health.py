@@ -1,6 +1,6 @@
 """Liveness, readiness and metrics."""
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
 from services.chassis import metrics
@@ -27,7 +27,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
         description="Answers as long as the process does; asks nobody.",
         responses={200: json_answer("It is.", _SCHEMA, {"status": "alive"}), **answers()},
     )
-    async def live() -> Response:
+    async def live(_: Request) -> Response:
         return JSONResponse({"status": "alive"})
 
     @app.get(
@@ -37,7 +37,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
         description="Takes the database's write lock for a moment, and lets it go.",
         responses={200: json_answer("It can.", _SCHEMA, {"status": "ready"}), **answers(StoreUnavailable)},
     )
-    async def ready() -> Response:
+    async def ready(_: Request) -> Response:
         await service.store.check()
         return JSONResponse({"status": "ready"})
 
@@ -51,5 +51,5 @@ def add_routes(app: FastAPI, service: Service) -> None:
             **answers(),
         },
     )
-    async def figures() -> Response:
+    async def figures(_: Request) -> Response:
         return Response(service.metrics.text(service.inserts.batches), media_type=metrics.MEDIA_TYPE)

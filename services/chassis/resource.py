@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from services.chassis.errors import Reason
 from services.chassis.store import Record
 
-# Tells, for each record, every reason for which its references are refused; raises ReferenceCheckUnavailable where
-# they could not be checked.
-Check = Callable[[Sequence[Record]], Awaitable[list[list[Reason]]]]
+# Every reason for which the references of a record are refused, by the record's position; most often there are none.
+Unknown = Mapping[int, Sequence[Reason]]
+# Tells what is unknown; raises ReferenceCheckUnavailable where that could not be asked.
+Check = Callable[[Sequence[Record]], Awaitable[Unknown]]
 # Opens what a check needs, for as long as the service runs.
 OpenCheck = Callable[[], AbstractAsyncContextManager[Check]]
 

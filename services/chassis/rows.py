@@ -5,18 +5,39 @@ with it, its rows are taken one by one, so that the good ones are kept and each 
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from services.chassis.bodies import DECODER, Parser, Refused, decoded
 from services.chassis.errors import BodyTooLarge, MalformedBody
 from services.chassis.store import Record
 
-# What is validated and stored in one go: enough to make a transaction worth its sync, and little enough that other
-# requests hardly wait for it.
-CHUNK_BYTES = 128 * 1024
+# What is validated in one go: of much more, the rows would leave the processor's cache before they are stored, and
+# other requests would wait for it.
+CHUNK_BYTES = 32 * 1024
 
-Row = Record | Refused
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The next rows of a body: the valid ones in their order, and the others by their position among all of these."""
+
+    records: Sequence[Record]
+    refused: Mapping[int, Refused]
+
+    @property
+    def received(self) -> int:
+        """How many there are."""
+        return len(self.records) + len(self.refused)
+
+
+def sorted_out(rows: Sequence[Record | Refused]) -> Rows:
+    """Tell valid rows and refused ones apart."""
+    return Rows(
+        [row for row in rows if not isinstance(row, Refused)],
+        {position: row for position, row in enumerate(rows) if isinstance(row, Refused)},
+    )
+
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -24,7 +45,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 class Format(Protocol):
     """One way to write many records in one body; an instance reads one body, from its start."""
 
-    def take(self, data: bytes, *, final: bool) -> tuple[list[Row], bytes]:
+    def take(self, data: bytes, *, final: bool) -> tuple[Rows, bytes]:
         """Return the rows that are whole, and the bytes that are not yet; after `final` data none will come.
 
         Raises:
@@ -33,21 +54,22 @@ class Format(Protocol):
         """
 
 
-async def rows_of(body: AsyncIterator[bytes], form: Format, max_row_bytes: int) -> AsyncIterator[list[Row]]:
+async def rows_of(body: AsyncIterator[bytes], form: Format, max_row_bytes: int) -> AsyncIterator[Rows]:
     """Yield the rows of a body while it arrives; no more of it is held than a chunk and a row.
 
     Raises:
         BodyTooLarge: a row is longer than `max_row_bytes`.
         MalformedBody, InvalidRecord: see `Format.take`. The rows before have been yielded, whatever is raised.
     """
-    data = b""
+    data, wanted = b"", CHUNK_BYTES
     async for piece in body:
         data += piece
-        if len(data) >= CHUNK_BYTES:
-            rows, data = form.take(data, final=False)
+        while len(data) >= wanted:
+            rows, rest = form.take(data[:wanted], final=False)
             yield rows
-            if len(data) > max_row_bytes:
+            if len(rest) > max_row_bytes:
                 raise BodyTooLarge(f"A row may have at most {max_row_bytes} bytes.")
+            data, wanted = rest + data[wanted:], len(rest) + CHUNK_BYTES
     rows, data = form.take(data, final=True)
     yield rows
     # Says so where something is left that can't be read.
@@ -61,7 +83,7 @@ class Ndjson:
         """Take what reads one record."""
         self._parser = parser
 
-    def take(self, data: bytes, *, final: bool) -> tuple[list[Row], bytes]:
+    def take(self, data: bytes, *, final: bool) -> tuple[Rows, bytes]:
         """Return the rows of the whole lines, and the line that is not whole yet."""
         end = len(data) if final else data.rfind(b"\n") + 1
         lines, rest = data[:end].replace(b"\r\n", b"\n").strip(b"\n"), data[end:]
@@ -70,10 +92,10 @@ class Ndjson:
         if lines.count(b"}\n{") == breaks:
             rows = self._parser.from_array(b"[%b]" % lines.replace(b"\n", b","))
             if rows is not None and len(rows) == breaks + bool(lines):
-                return list(rows), rest
-        return [self._row(line) for line in lines.split(b"\n") if line.strip()], rest
+                return Rows(rows, {}), rest
+        return sorted_out([self._row(line) for line in lines.split(b"\n") if line.strip()]), rest
 
-    def _row(self, line: bytes) -> Row:
+    def _row(self, line: bytes) -> Record | Refused:
         try:
             return self._parser.one_of_many(decoded(line))
         except MalformedBody as error:
@@ -91,7 +113,7 @@ class JsonArray:
         # Before the first item the array may end; after a comma it may not.
         self._may_end = True
 
-    def take(self, data: bytes, *, final: bool) -> tuple[list[Row], bytes]:
+    def take(self, data: bytes, *, final: bool) -> tuple[Rows, bytes]:
         """Return the rows of the whole items, and the item that is not whole yet."""
         data = data.lstrip()
         if not self._begun and data:
@@ -101,17 +123,17 @@ class JsonArray:
         if self._closed:
             if data:
                 raise MalformedBody("Something follows the array.")
-            return [], b""
+            return Rows([], {}), b""
         # Half an item would be no JSON, so what is an array up to here was cut where an item ends.
         end = len(data) if final else data.rfind(b"},") + 1
         rows = self._parser.from_array(b"[%b%b" % (data[:end], b"" if final else b"]")) if end else None
         if rows:
             self._closed, self._may_end = final, False
-            return list(rows), data[end + 1 :]
+            return Rows(rows, {}), data[end + 1 :]
         return self._one_by_one(data.decode("utf-8", "surrogateescape"), final=final)
 
-    def _one_by_one(self, text: str, *, final: bool) -> tuple[list[Row], bytes]:
-        rows: list[Row] = []
+    def _one_by_one(self, text: str, *, final: bool) -> tuple[Rows, bytes]:
+        rows: list[Record | Refused] = []
         at = _skip_space(text, 0)
         while at < len(text) and not self._closed:
             if self._may_end and text[at] == "]":
@@ -129,7 +151,7 @@ class JsonArray:
             at = _skip_space(text, end + 1)
         if final and not rows and not self._closed:
             raise MalformedBody("From here on the body is not JSON in UTF-8.")
-        return rows, text[at:].encode("utf-8", "surrogateescape")
+        return sorted_out(rows), text[at:].encode("utf-8", "surrogateescape")
 
 
 def _skip_space(text: str, at: int) -> int:

@@ -56,6 +56,8 @@ def run(create_app: Callable[[Own], FastAPI], settings_type: type[Own]) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Nothing of ours asks where a request came from, so no header may say so.
+        proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
     )

@@ -1,15 +1,20 @@
 """One service: what it is made of, and what it does with a record."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from decimal import Decimal
+from itertools import accumulate, chain
 
 from services.chassis.batcher import Batcher
-from services.chassis.bodies import Parser, Refused
-from services.chassis.errors import IdTaken, NoIdLeft, Reason, UnknownReference
+from services.chassis.bodies import Parser
+from services.chassis.errors import IdTaken, NoIdLeft, Reason, ServiceError, UnknownReference
 from services.chassis.metrics import Metrics
-from services.chassis.resource import Check, Resource
+from services.chassis.resource import Check, Resource, Unknown
 from services.chassis.settings import Settings
-from services.chassis.store import Outcome, Record, Stored, make_store
+from services.chassis.store import Inserted, Outcome, Record, make_store
+
+# What is kept of a field, by its JSON type: nothing is rounded.
+_KINDS = {"integer": int, "number": Decimal, "string": str}
 
 
 class Service:
@@ -22,14 +27,13 @@ class Service:
         self.metrics = Metrics()
         self.parser: Parser[Record] = Parser(resource.record)
         self.stored_example = {"id": 1, **resource.example}
-        # Whole numbers are kept as such, everything else as text: nothing is rounded.
-        columns = {name: int if field["type"] == "integer" else str for name, field in self.parser.fields.items()}
+        columns = {name: _KINDS[field["type"]] for name, field in self.parser.fields.items()}
         self.store = make_store(settings.database_url, resource.name, columns)
-        # One writer for each database: concurrent inserts share its transactions (group commit).
-        self.inserts: Batcher[Record, Stored] = Batcher(
-            self.store.insert, max_batch=settings.max_batch, max_waiting=settings.max_waiting
+        # One writer for each database: whatever is inserted at the same time shares its transactions (group commit).
+        self.inserts: Batcher[Sequence[Record], Inserted] = Batcher(
+            self._insert_groups, max_batch=settings.max_batch, max_waiting=settings.max_waiting, size_of=len
         )
-        self._check: Check = _nothing_to_check
+        self.check: Check = _nothing_to_check
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -41,73 +45,65 @@ class Service:
         await self.store.open()
         try:
             open_check = self.resource.open_check or _no_check
-            async with open_check() as self._check:
+            async with open_check() as self.check:
                 yield
         finally:
             await self.inserts.close()
             await self.store.close()
 
-    async def insert(self, record: Record) -> Stored:
-        """Return CREATED or UNCHANGED, and the id, once the record is on disk.
+    async def insert(self, record: Record) -> tuple[Outcome, int]:
+        """Return that it was created, or is unchanged, and its id, once the record is on disk.
 
         Raises:
             UnknownReference: what it refers to does not exist; carries every reason.
             IdTaken, NoIdLeft: there is no place for it.
             Unavailable, StorageFull: it could not be checked or stored.
         """
-        (reasons,) = await self._check([record])
-        if reasons:
-            raise _unknown(reasons)
-        stored = await self.inserts.submit(record)
-        if refusal := _refusal(stored):
+        if unknown := await self.check([record]):
+            raise unknown_reference(unknown[0])
+        (record_id,), others = await self.insert_many([record])
+        outcome = others.get(0, "created")
+        if refusal := refusal_of(outcome):
             raise refusal
-        return stored
+        return outcome, record_id
 
-    async def insert_many(self, rows: Sequence[Record | Refused]) -> list[Stored | Refused]:
-        """Return what became of each row, in order, once those that are stored are on disk; the refused ones stay so.
+    def insert_many(self, records: Sequence[Record]) -> Awaitable[Inserted]:
+        """Return what will have become of each of the records, whose references were checked, once it is on disk.
 
-        Raises:
-            Unavailable, StorageFull: they could not all be checked, or not be stored; none of them is stored.
+        They are stored in the order of these calls. Raises `Overloaded` at once, and later whatever the store does.
         """
-        checked = await self._without_unknown_references(rows)
-        records = [row for row in checked if not isinstance(row, Refused)]
-        # They are a batch already, and take their turn with the batches of single inserts.
-        stored = iter(await self.store.insert(records) if records else [])
-        outcomes = [row if isinstance(row, Refused) else next(stored) for row in checked]
-        return [outcome if isinstance(outcome, Refused) else _refused_or_stored(outcome) for outcome in outcomes]
+        return self.inserts.submit(records)
 
-    async def _without_unknown_references(self, rows: Sequence[Record | Refused]) -> Sequence[Record | Refused]:
-        """Return the rows with those refused whose references do not exist."""
-        records = [row for row in rows if not isinstance(row, Refused)]
-        reasons = iter(await self._check(records) if records else [])
-        checked: list[Record | Refused] = []
-        for row in rows:
-            unknown = [] if isinstance(row, Refused) else next(reasons)
-            checked.append(Refused(row.get("id"), _unknown(unknown)) if unknown else row)  # type: ignore[union-attr]
-        return checked
+    async def _insert_groups(self, groups: Sequence[Sequence[Record]]) -> list[Inserted]:
+        """Insert in one transaction what several requests have brought; return to each its own part."""
+        ids, others = await self.store.insert(list(chain.from_iterable(groups)))
+        ends = accumulate(map(len, groups))
+        return [_part(ids, others, end - len(group), end) for group, end in zip(groups, ends, strict=True)]
 
 
-def _unknown(reasons: Sequence[Reason]) -> UnknownReference:
+def _part(ids: Sequence[int], others: Mapping[int, Outcome], start: int, end: int) -> Inserted:
+    if not others:
+        return Inserted(ids[start:end], {})
+    return Inserted(ids[start:end], {place - start: others[place] for place in range(start, end) if place in others})
+
+
+def unknown_reference(reasons: Sequence[Reason]) -> UnknownReference:
+    """Return the refusal of a record whose references do not exist."""
     return UnknownReference("What the record refers to does not exist.", reasons)
 
 
-def _refusal(stored: Stored) -> IdTaken | NoIdLeft | None:
+def refusal_of(outcome: Outcome) -> ServiceError | None:
     """Return why the store did not take a record, or None where it did."""
-    if stored.outcome is Outcome.CONFLICT:
+    if outcome == "conflict":
         return IdTaken("Another record is stored under this id.", [Reason("id", "id is taken by another record")])
-    if stored.outcome is Outcome.NO_ID_LEFT:
+    if outcome == "no-id-left":
         return NoIdLeft("The greatest id is taken; send the record with an id of its own.")
     return None
-
-
-def _refused_or_stored(stored: Stored) -> Stored | Refused:
-    refusal = _refusal(stored)
-    return Refused(stored.id, refusal) if refusal else stored
 
 
 def _no_check() -> nullcontext[Check]:
     return nullcontext(_nothing_to_check)
 
 
-async def _nothing_to_check(records: Sequence[Record]) -> list[list[Reason]]:
-    return [[] for _ in records]
+async def _nothing_to_check(_: Sequence[Record]) -> Unknown:
+    return {}

@@ -24,10 +24,10 @@ class Settings(BaseModel):
     max_body_bytes: Annotated[
         int, Field(ge=1024, description="The longest body of a request, in bytes; beyond it the answer is 413.")
     ] = 65_536
-    max_lookup_ids: Annotated[int, Field(ge=1, description="The most ids in one look-up.")] = 1_000
-    max_batch: Annotated[int, Field(ge=1, description="The most records in one transaction.")] = 1_000
+    max_lookup_ids: Annotated[int, Field(ge=1, description="The most ids in one look-up.")] = 10_000
+    max_batch: Annotated[int, Field(ge=1, description="The most records in one transaction.")] = 8_000
     max_waiting: Annotated[
-        int, Field(ge=1, description="The most records that wait for a transaction; beyond it the answer is 503.")
+        int, Field(ge=1, description="The most inserts that wait for a transaction; beyond it the answer is 503.")
     ] = 10_000
     exit_on_stdin_eof: Annotated[
         bool, Field(description="Stop when standard input ends, so as not to outlive the program that holds it.")

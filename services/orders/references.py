@@ -1,21 +1,21 @@
 """Asks users and products which ids exist, many in one request, and remembers those that do."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import chain
 
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.chassis.batcher import Batcher
 from services.chassis.errors import Reason, ReferenceCheckUnavailable
-from services.chassis.resource import Check
+from services.chassis.resource import Check, Unknown
 from services.chassis.store import Record
 from services.orders.settings import OrdersSettings
 
-# More than any look-up has to say: a thousand ids of twenty digits.
-_LONGEST_ANSWER_BYTES = 65_536
+# What an id takes in a look-up at the most: nineteen digits and a comma.
+_LONGEST_ID_BYTES = 20
 
 
 class _Missing(BaseModel):
@@ -35,21 +35,22 @@ class Directory:
         self._timeout_s = settings.lookup_timeout_s
         self._max_known = settings.max_known_ids
         # Records are never deleted, so a "yes" holds for ever. A "no" does not, and is not kept.
-        self._known: OrderedDict[int, None] = OrderedDict()
-        self._lookups: Batcher[int, bool] = Batcher(
-            self._ask, max_batch=settings.max_lookup_ids, max_waiting=settings.max_waiting
+        self._known: set[int] = set()
+        self._max_ids = settings.max_lookup_ids
+        self._lookups: Batcher[Sequence[int], set[int]] = Batcher(
+            self._ask, max_batch=self._max_ids, max_waiting=settings.max_waiting, size_of=len
         )
 
     async def missing(self, ids: set[int]) -> set[int]:
         """Return those of the ids that do not exist; raise `ReferenceCheckUnavailable` where nobody can say."""
-        unknown = [record_id for record_id in ids if record_id not in self._known]
-        if not unknown:
+        if not (unknown := list(ids - self._known)):
             return set()
-        exist = await asyncio.gather(*map(self._lookups.submit, unknown))
-        return {record_id for record_id, exists in zip(unknown, exist, strict=True) if not exists}
+        shares = [unknown[first : first + self._max_ids] for first in range(0, len(unknown), self._max_ids)]
+        return set().union(*await asyncio.gather(*map(self._lookups.submit, shares)))
 
-    async def _ask(self, ids: Sequence[int]) -> list[bool]:
-        wanted = set(ids)
+    async def _ask(self, shares: Sequence[Sequence[int]]) -> list[set[int]]:
+        """Return for each share of ids those that are missing."""
+        wanted = set(chain.from_iterable(shares))
         try:
             # A deadline for the whole call: httpx's own time-outs start again with every byte that arrives.
             async with asyncio.timeout(self._timeout_s):
@@ -57,7 +58,7 @@ class Directory:
         except (httpx.HTTPError, TimeoutError, ValidationError) as error:
             raise _unavailable() from error
         self._remember(wanted - missing)
-        return [record_id not in missing for record_id in ids]
+        return [missing.intersection(share) for share in shares]
 
     async def _post(self, body: object) -> bytes:
         """Return what is answered under 200, and no more of it than a whole answer can have."""
@@ -66,14 +67,14 @@ class Directory:
             response.raise_for_status()
             async for piece in response.aiter_bytes():
                 answer += piece
-                if len(answer) > _LONGEST_ANSWER_BYTES:
+                if len(answer) > _LONGEST_ID_BYTES * (self._max_ids + 1):
                     break
         return answer
 
     def _remember(self, ids: set[int]) -> None:
-        self._known.update(dict.fromkeys(ids))
+        self._known |= ids
         while len(self._known) > self._max_known:
-            self._known.popitem(last=False)
+            self._known.pop()
 
 
 @asynccontextmanager
@@ -92,14 +93,16 @@ async def open_references(settings: OrdersSettings) -> AsyncIterator[Check]:
             )
             return {noun: ids for noun, ids in zip(directories, found, strict=True) if ids}
 
-        async def check(orders: Sequence[Record]) -> list[list[Reason]]:
+        async def check(orders: Sequence[Record]) -> Unknown:
             try:
                 # For those, too, that wait for a call which has not begun.
                 async with asyncio.timeout(settings.lookup_timeout_s):
                     absent = await missing(orders)
             except TimeoutError as error:
                 raise _unavailable() from error
-            return [
+            if not absent:
+                return {}
+            reasons = [
                 [
                     Reason(f"{noun}_id", f"{noun} {order[f'{noun}_id']} does not exist")
                     for noun, ids in absent.items()
@@ -107,6 +110,7 @@ async def open_references(settings: OrdersSettings) -> AsyncIterator[Check]:
                 ]
                 for order in orders
             ]
+            return {position: found for position, found in enumerate(reasons) if found}
 
         yield check
 

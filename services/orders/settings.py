@@ -31,4 +31,4 @@ class OrdersSettings(Settings):
     ] = 2.0
     max_known_ids: Annotated[
         int, Field(ge=0, description="How many ids of users, and of products, are remembered as existing.")
-    ] = 1_000_000
+    ] = 250_000

@@ -164,9 +164,26 @@ def test_lookup_names_the_ids_that_do_not_exist(resource: Resource, new_id: int)
     assert response.json() == {"missing": [MAX_ID]}
 
 
-@pytest.mark.parametrize("ids", [None, [0], ["1"], [2**63], [1] * 1001])
+@pytest.mark.parametrize("ids", [None, [0], ["1"], [2**63], [1] * 10_001])
 def test_a_lookup_is_validated_too(resource: Resource, ids: object) -> None:
     problem(resource.http.post(f"{resource.path}/lookup", json={"ids": ids}), 422, "invalid-record")
+
+
+def test_a_lookup_gives_the_records_themselves_to_those_who_accept_lines(resource: Resource, new_id: int) -> None:
+    records = [resource.record(new_id + number) for number in range(3)]
+    _bulk(resource, "application/x-ndjson", records)
+    response = resource.http.post(
+        f"{resource.path}/lookup",
+        json={"ids": [new_id + 2, new_id, new_id + 3]},
+        headers={"accept": "application/x-ndjson"},
+    )
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/x-ndjson")
+    assert [json.loads(line) for line in response.text.splitlines()] == [records[0], records[2]]
+
+
+def test_a_lookup_of_as_many_ids_as_are_allowed_is_read(resource: Resource) -> None:
+    ids = [MAX_ID - number for number in range(10_000)]
+    assert resource.http.post(f"{resource.path}/lookup", json={"ids": ids}).json() == {"missing": ids[::-1]}
 
 
 def test_pages_lead_through_all_records_by_id(resource: Resource) -> None:
@@ -366,7 +383,7 @@ def test_a_batch_can_list_every_row_and_stays_bounded(resource: Resource, new_id
         {"index": number, "id": new_id + number, "outcome": "created", "problem": None} for number in range(3)
     ]
     report = _bulk(resource, "application/x-ndjson", [{"s3cret": "s3cret"}] * 15_000).json()
-    assert (len(report["results"]), report["results_omitted"], report["rejected"]) == (1000, 14_000, 15_000)
+    assert (len(report["results"]), report["results_omitted"], report["rejected"]) == (10_000, 5_000, 15_000)
     assert "s3cret" not in json.dumps(report)
     problem(_bulk(resource, "application/x-ndjson", records, "?results=some"), 422, "invalid-query")
 

@@ -11,10 +11,11 @@ from typing import TypeVar
 import pytest
 
 from services.chassis.errors import CannotStart, StoreUnavailable
-from services.chassis.store import MAX_ID, Outcome, Store, Stored, make_store
+from services.chassis.store import MAX_ID, Inserted, Outcome, Store, make_store
+from services.chassis.store.sqlite import BLOCK
 
 Answer = TypeVar("Answer")
-COLUMNS = {"id": int, "name": str, "price": str}
+COLUMNS = {"id": int, "name": str, "price": Decimal}
 
 
 def with_store(file: Path, use: Callable[[Store], Awaitable[Answer]]) -> Answer:
@@ -36,8 +37,8 @@ def thing(record_id: int | None = None, name: str = "a", price: str = "1.00") ->
     return record if record_id is None else {"id": record_id, **record}
 
 
-def outcomes(stored: list[Stored]) -> list[Outcome]:
-    return [each.outcome for each in stored]
+def outcomes(inserted: Inserted) -> list[Outcome]:
+    return [inserted.others.get(position, "created") for position in range(len(inserted.ids))]
 
 
 def query(file: Path, sql: str) -> list[tuple[object, ...]]:
@@ -47,14 +48,14 @@ def query(file: Path, sql: str) -> list[tuple[object, ...]]:
 
 def test_each_record_of_a_batch_gets_its_own_outcome(tmp_path: Path) -> None:
     async def use(store: Store) -> None:
-        assert outcomes(await store.insert([thing(1), thing(2)])) == [Outcome.CREATED, Outcome.CREATED]
+        assert outcomes(await store.insert([thing(1), thing(2)])) == ["created", "created"]
         batch = [thing(1), thing(2, name="other"), thing(3), thing(3), thing(3, price="2.00")]
         assert outcomes(await store.insert(batch)) == [
-            Outcome.UNCHANGED,
-            Outcome.CONFLICT,
-            Outcome.CREATED,
-            Outcome.UNCHANGED,
-            Outcome.CONFLICT,
+            "unchanged",
+            "conflict",
+            "created",
+            "unchanged",
+            "conflict",
         ]
         assert await store.get(2) == {"id": 2, "name": "a", "price": "1.00"}
         assert await store.count() == 3
@@ -62,10 +63,32 @@ def test_each_record_of_a_batch_gets_its_own_outcome(tmp_path: Path) -> None:
     with_store(tmp_path / "things.db", use)
 
 
+def test_a_batch_of_many_blocks_is_stored_whole_or_sorted_out(tmp_path: Path) -> None:
+    async def use(store: Store) -> None:
+        first = [thing(number) for number in range(1, 2 * BLOCK + 3)]
+        assert await store.insert(first) == Inserted(list(range(1, 2 * BLOCK + 3)), {})
+        second = [thing(number) for number in range(BLOCK, 4 * BLOCK)]
+        again = range(BLOCK + 3)
+        assert (await store.insert(second)).others == dict.fromkeys(again, "unchanged")
+        assert await store.count() == 4 * BLOCK - 1
+
+    with_store(tmp_path / "things.db", use)
+
+
+def test_records_are_given_as_lines_of_json_by_id(tmp_path: Path) -> None:
+    async def use(store: Store) -> None:
+        await store.insert([thing(3, 'say "hi"\n', "0.10"), thing(1, "é", "1234567.00"), thing(2)])
+        lines = b'{"id":1,"name":"\xc3\xa9","price":1234567.00}\n{"id":3,"name":"say \\"hi\\"\\n","price":0.10}\n'
+        assert await store.ndjson([3, 4, 1]) == lines
+        assert await store.ndjson([7]) == b""
+
+    with_store(tmp_path / "things.db", use)
+
+
 def test_records_without_an_id_get_the_next_ones(tmp_path: Path) -> None:
     async def use(store: Store) -> None:
-        assert [each.id for each in await store.insert([thing(), thing(7), thing(), thing()])] == [8, 7, 9, 10]
-        assert [each.id for each in await store.insert([thing()])] == [11]
+        assert (await store.insert([thing(), thing(7), thing(), thing()])).ids == [8, 7, 9, 10]
+        assert (await store.insert([thing()])).ids == [11]
 
     with_store(tmp_path / "things.db", use)
 
@@ -73,7 +96,7 @@ def test_records_without_an_id_get_the_next_ones(tmp_path: Path) -> None:
 def test_when_the_greatest_id_is_taken_none_is_assigned_and_the_others_are_stored(tmp_path: Path) -> None:
     async def use(store: Store) -> None:
         stored = await store.insert([thing(MAX_ID), thing(), thing(5)])
-        assert outcomes(stored) == [Outcome.CREATED, Outcome.NO_ID_LEFT, Outcome.CREATED]
+        assert outcomes(stored) == ["created", "no-id-left", "created"]
         assert await store.count() == 2
 
     with_store(tmp_path / "things.db", use)
@@ -153,7 +176,7 @@ def test_a_lock_held_by_another_process_makes_it_unavailable_and_it_recovers(tmp
                 await store.check()
             other.execute("ROLLBACK")
         await store.check()
-        assert outcomes(await store.insert([thing(1)])) == [Outcome.CREATED]
+        assert outcomes(await store.insert([thing(1)])) == ["created"]
 
     with_store(tmp_path / "things.db", use)
 
@@ -186,16 +209,34 @@ def test_a_garbage_page_is_never_acknowledged(tmp_path: Path) -> None:
         await store.insert([thing(number, name="x" * 200) for number in range(1, 500)])
 
     async def use(store: Store) -> None:
+        # The page that would hold it is garbage.
         with pytest.raises(StoreUnavailable):
-            await store.insert([thing(10_000)])
-        with pytest.raises(StoreUnavailable):
-            await store.check()
+            await store.insert([thing(100)])
+        for attempt in (store.check(), store.insert([thing(10_000)])):
+            with pytest.raises(StoreUnavailable, match="restarted"):
+                await attempt
+
+    with_store(file, fill)
+    with file.open("r+b") as raw:
+        # Neither the first two pages, the schema and the root of the table, nor the last, which is read at the start.
+        raw.seek(2 * 4096)
+        raw.write(b"\xa5" * (file.stat().st_size - 3 * 4096))
+    with_store(file, use)
+
+
+def test_a_file_that_is_garbage_where_it_is_read_at_the_start_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "things.db"
+
+    async def fill(store: Store) -> None:
+        await store.insert([thing(number, name="x" * 200) for number in range(1, 500)])
 
     with_store(file, fill)
     with file.open("r+b") as raw:
         raw.seek(4096)
         raw.write(b"\xa5" * (file.stat().st_size - 4096))
-    with_store(file, use)
+    before = file.read_bytes()
+    assert "malformed" in refused(file)
+    assert file.read_bytes() == before
 
 
 def test_a_database_opens_again_with_what_it_held(tmp_path: Path) -> None:

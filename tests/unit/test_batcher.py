@@ -44,9 +44,9 @@ def test_what_arrives_during_one_batch_forms_the_next() -> None:
     async def scenario() -> None:
         bench = Bench()
         batcher = Batcher(bench.work, max_batch=10, max_waiting=10)
-        waiters = [asyncio.create_task(batcher.submit(1))]
+        waiters = [batcher.submit(1)]
         await _settle()
-        waiters += [asyncio.create_task(batcher.submit(item)) for item in (2, 3, 4)]
+        waiters += [batcher.submit(item) for item in (2, 3, 4)]
         await _settle()
         assert bench.batches == [[1]]
         for _ in range(2):
@@ -70,11 +70,41 @@ def test_no_batch_is_larger_than_allowed() -> None:
     asyncio.run(scenario())
 
 
+def test_items_of_unequal_size_fill_a_batch_by_their_sizes() -> None:
+    async def scenario() -> None:
+        batches: list[list[str]] = []
+
+        async def work(batch: Sequence[str]) -> Sequence[str]:
+            batches.append(list(batch))
+            return batch
+
+        batcher = Batcher(work, max_batch=4, max_waiting=10, size_of=len)
+        await asyncio.gather(*map(batcher.submit, ("ab", "cd", "e", "fghijk", "l", "mno", "p")))
+        assert batches == [["ab", "cd"], ["e"], ["fghijk"], ["l", "mno"], ["p"]]
+
+    asyncio.run(scenario())
+
+
+def test_a_batch_takes_what_the_event_loop_has_yet_to_read() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.go.release()
+        batcher = Batcher(bench.work, max_batch=10, max_waiting=10)
+        first = batcher.submit(1)
+        # One turn later, as if a request had been read from its socket and parsed.
+        await asyncio.sleep(0)
+        second = batcher.submit(2)
+        assert (await first, await second) == (2, 4)
+        assert bench.batches == [[1, 2]]
+
+    asyncio.run(scenario())
+
+
 def test_a_full_queue_refuses_at_once_and_serves_the_others() -> None:
     async def scenario() -> None:
         bench = Bench()
         batcher = Batcher(bench.work, max_batch=10, max_waiting=2)
-        waiters = [asyncio.create_task(batcher.submit(item)) for item in (1, 2)]
+        waiters = [batcher.submit(item) for item in (1, 2)]
         await asyncio.sleep(0)
         with pytest.raises(Overloaded):
             await batcher.submit(3)
@@ -112,7 +142,7 @@ def test_a_waiter_that_is_cancelled_leaves_its_neighbours_unaffected() -> None:
     async def scenario() -> None:
         bench = Bench()
         batcher = Batcher(bench.work, max_batch=10, max_waiting=10)
-        first, second = (asyncio.create_task(batcher.submit(item)) for item in (1, 2))
+        first, second = (batcher.submit(item) for item in (1, 2))
         await _settle()
         first.cancel()
         bench.go.release()
@@ -125,7 +155,7 @@ def test_closing_waits_for_everything_that_was_submitted() -> None:
     async def scenario() -> None:
         bench = Bench()
         batcher = Batcher(bench.work, max_batch=1, max_waiting=10)
-        waiters = [asyncio.create_task(batcher.submit(item)) for item in (1, 2)]
+        waiters = [batcher.submit(item) for item in (1, 2)]
         await _settle()
         for _ in range(2):
             bench.go.release()

@@ -12,12 +12,13 @@ from services.chassis import rows
 from services.chassis.bodies import Parser, Refused
 from services.chassis.csv_rows import Csv
 from services.chassis.errors import BodyTooLarge, InvalidRecord, MalformedBody, ServiceError
-from services.chassis.rows import Format, JsonArray, Ndjson, Row, rows_of
+from services.chassis.rows import Format, JsonArray, Ndjson, rows_of
 from services.products.models import Product
 from services.users.models import User
 
 USERS: Parser[Mapping[str, Any]] = Parser(User)
 PRODUCTS: Parser[Mapping[str, Any]] = Parser(Product)
+Row = Mapping[str, Any] | Refused
 FORMATS: dict[str, Callable[[], Format]] = {
     "ndjson": lambda: Ndjson(USERS),
     "json": lambda: JsonArray(USERS),
@@ -36,7 +37,8 @@ def read(body: bytes, form: Format, piece_bytes: int = 1 << 20, max_row_bytes: i
         found: list[Row] = []
         try:
             async for some in rows_of(pieces(), form, max_row_bytes):
-                found += some
+                records = iter(some.records)
+                found += [some.refused.get(place) or next(records) for place in range(some.received)]
         except ServiceError as error:
             found.append(Refused(None, error))
         return found

@@ -1,8 +1,7 @@
 """One table behind one small interface; one module for each engine."""
 
 from collections.abc import Mapping, Sequence
-from enum import Enum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from services.chassis.errors import CannotStart
 
@@ -15,20 +14,15 @@ Row = dict[str, int | str]
 MAX_ID = 2**63 - 1
 
 
-class Outcome(Enum):
-    """What became of one record."""
-
-    CREATED = "created"
-    UNCHANGED = "unchanged"
-    CONFLICT = "conflict"
-    NO_ID_LEFT = "no-id-left"
+# What became of one record: the last two mean that it was not stored.
+Outcome = Literal["created", "unchanged", "conflict", "no-id-left"]
 
 
-class Stored(NamedTuple):
-    """What became of one record, and the id it was sent or given."""
+class Inserted(NamedTuple):
+    """What became of a batch: the id that each record was sent or given, and, by position, what was not created."""
 
-    outcome: Outcome
-    id: int
+    ids: Sequence[int]
+    others: Mapping[int, Outcome]
 
 
 class Store(Protocol):
@@ -40,10 +34,10 @@ class Store(Protocol):
     async def close(self) -> None:
         """Finish what was begun, and let the database go."""
 
-    async def insert(self, records: Sequence[Record]) -> list[Stored]:
-        """Insert all records in one transaction; return one outcome for each, in input order.
+    async def insert(self, records: Sequence[Record]) -> Inserted:
+        """Insert all records in one transaction; return what became of each.
 
-        A record without an id is given the next one. What is CREATED is on disk when this returns.
+        A record without an id is given the next one. What is created is on disk when this returns.
         """
 
     async def get(self, record_id: int) -> Row | None:
@@ -51,6 +45,9 @@ class Store(Protocol):
 
     async def page(self, after: int, limit: int, equal: Mapping[str, Any]) -> list[Row]:
         """Return up to `limit` records with an id above `after` and those values, by id."""
+
+    async def ndjson(self, ids: Sequence[int]) -> bytes:
+        """Return the records with those ids, each a line of JSON with its columns in order, by id."""
 
     async def missing(self, ids: Sequence[int]) -> list[int]:
         """Return those of the ids that no record has, ascending, each once."""

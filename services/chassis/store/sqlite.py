@@ -1,266 +1,209 @@
-"""The SQLite store: one connection writes, on a thread of its own; readers open the file read-only."""
+"""The SQLite store: one connection writes, on a thread of its own."""
 
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, nullcontext
+from decimal import Decimal
+from itertools import chain
 from operator import itemgetter
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic_core import from_json, to_json
 
-from services.chassis.errors import CannotStart, StorageFull, StoreUnavailable
-from services.chassis.store import MAX_ID, Outcome, Record, Row, Stored
+from services.chassis.errors import CannotStart, StoreUnavailable
+from services.chassis.store import MAX_ID, Inserted, Outcome, Record, Row
+from services.chassis.store.sqlite_errors import is_beyond_repair, refusal_of
+from services.chassis.store.sqlite_files import SqliteFiles, connect
+from services.chassis.store.sqlite_reads import SqliteReads, as_stored
 from services.chassis.store.sqlite_schema import prepare
+from services.chassis.store.worker import Worker
 
 Answer = TypeVar("Answer")
 
-# How long a statement waits for a lock that another process holds before it gives up.
-BUSY_TIMEOUT_S = 2.0
-READER_THREADS = 4
-# A file that has reached a limit can't be written either, and can again when the limit is gone.
-_NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE}
-_BEYOND_REPAIR = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# How many rows of a large batch go into one statement: with four columns, SQLite takes no more than 8,191.
+BLOCK = 1_000
 
 
-class SqliteStore:
+class SqliteStore(SqliteReads):
     """One table in one SQLite file, which this process alone may write."""
 
     def __init__(self, path: str, table: str, columns: Mapping[str, type]) -> None:
         """Describe the store; nothing is opened before `open`. Table and columns are the service's own, never input."""
-        # One name for each file, whatever links lead to it, so that it has one lock.
-        self._path = Path(path).resolve()
-        self._table = table
-        self._columns = columns
-        self._names = ", ".join(columns)
+        super().__init__(path, table, columns)
+        self._files = SqliteFiles(self._path)
+        self._values_of = _values_getter(columns)
+        names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+        # A single row and a full block have a statement of their own, prepared once. A batch of any other size goes in
+        # as JSON: that takes twice as long, but is one statement too. Python's global lock is let go and taken back
+        # once for each statement, and the event loop wants it as well.
+        self._values_sql = {
+            rows: f"INSERT INTO {table} ({names}) VALUES {', '.join([f'({marks})'] * rows)}" for rows in (1, BLOCK)
+        }
         # Rows as arrays: SQLite finds a value by its position in half the time that it takes to find it by its name.
-        self._values_of = itemgetter(*columns)
         values = ", ".join(f"value ->> {position}" for position in range(len(columns)))
-        # One statement for a whole batch, and no row comes back from any: Python's global lock is let go and taken back
-        # once, and not once for each row, while the event loop wants it too.
-        # WHERE true keeps SQLite from reading ON CONFLICT as part of a join (sqlite.org/lang_upsert.html, 2.2).
-        self._insert_sql = (
-            f"INSERT INTO {table} ({self._names}) SELECT {values} FROM json_each(?) WHERE true"
-            " ON CONFLICT (id) DO NOTHING"
-        )
+        self._json_sql = f"INSERT INTO {table} ({names}) SELECT {values} FROM json_each(?)"
         self._held_sql = (
-            f"SELECT json_group_array(json_array({self._names})) FROM {table}"
-            " WHERE id IN (SELECT value FROM json_each(?))"
+            f"SELECT json_group_array(json_array({names})) FROM {table} WHERE id IN (SELECT value FROM json_each(?))"
         )
-        self._select_sql = f"SELECT {self._names} FROM {table}"
-        self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix=f"{table}-writer")
-        self._reader_threads = ThreadPoolExecutor(READER_THREADS, thread_name_prefix=f"{table}-reader")
+        self._greatest_sql = f"SELECT coalesce(max(id), 0) FROM {table}"
+        self._greatest_id = 0
+        self._worker = Worker(f"{table}-writer")
         self._broken = ""
-        self._files: dict[str, int] = {}
 
     async def open(self) -> None:
         """Make or open the file; raise `CannotStart` where it is not ours, not sound, or in use."""
-        await self._on(self._writer_thread, self._open)
+        self._worker.start()
+        try:
+            await self._worker.do(self._open)
+        except BaseException:
+            await self._worker.close()
+            raise
 
     def _open(self) -> None:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = self._take_ownership()
-            self._writer = self._connect("rwc")
+            self._files.take_ownership()
+            self._writer = connect(self._path, "rwc")
             prepare(self._writer, self._table, self._columns)
             self._try_to_write()
-            self._raise_if_files_changed()
-        except (OSError, sqlite3.Error) as error:
+            (self._greatest_id,) = self._writer.execute(self._greatest_sql).fetchone()
+            self._files.remember()
+        except (OSError, sqlite3.Error, StoreUnavailable) as error:
             raise CannotStart(f"{self._path} can't be used: {error}.") from error
-
-    def _take_ownership(self) -> sqlite3.Connection:
-        """Lock a file beside the database for as long as this process lives, so that no second owner starts."""
-        lock = sqlite3.connect(
-            f"{self._path}.lock", timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-        )
-        try:
-            lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            lock.close()
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                raise
-            raise CannotStart(f"{self._path} belongs to another running service.") from error
-        return lock
-
-    def _connect(self, mode: str) -> sqlite3.Connection:
-        db = sqlite3.connect(
-            f"{self._path.as_uri()}?mode={mode}",
-            uri=True,
-            timeout=BUSY_TIMEOUT_S,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        # What a large statement may have to take back is kept in memory: there may be no folder for temporary files
-        # that can be written, and one that is full is no reason to call the database's own disk full.
-        db.execute("PRAGMA temp_store = MEMORY")
-        return db
 
     async def close(self) -> None:
         """Finish what was begun, and let the file go."""
         await asyncio.to_thread(self._reader_threads.shutdown)
-        await self._on(self._writer_thread, self._close)
-        self._writer_thread.shutdown()
+        await self._worker.do(self._writer.close)
+        await self._worker.close()
+        self._files.let_go()
 
-    def _close(self) -> None:
-        self._writer.close()
-        self._lock.close()
+    async def check(self) -> None:
+        """Raise `StoreUnavailable` where records could not be stored now."""
+        await self._write(self._try_to_write)
 
-    async def insert(self, records: Sequence[Record]) -> list[Stored]:
+    def _try_to_write(self) -> None:
+        with self._transaction():
+            pass
+
+    async def insert(self, records: Sequence[Record]) -> Inserted:
         """Insert all records in one transaction; see `Store.insert`."""
-        return await self._on(self._writer_thread, lambda: self._insert(records))
+        return await self._write(lambda: self._insert(records))
 
-    def _insert(self, records: Sequence[Record]) -> list[Stored]:
-        self._raise_if_broken()
-        with self._transaction() as db:
-            rows = self._with_ids(db, records)
-            if self._add(db, rows) == len(rows):
-                return [Stored(Outcome.CREATED, row["id"]) for row in rows]
-            # Some were there before, so which they are has to be known before anything is added.
-            db.execute("ROLLBACK")
-            db.execute("BEGIN IMMEDIATE")
-            outcomes = self._outcomes(rows, self._held(db, rows))
-            self._add(
-                db, [row for row, stored in zip(rows, outcomes, strict=True) if stored.outcome is Outcome.CREATED]
-            )
-            return outcomes
+    async def _write(self, do: Callable[[], Answer]) -> Answer:
+        """Return what was done on the writer's thread, once it is certain that a restart would find it."""
+        done = await self._worker.do(lambda: self._guarded(do))
+        try:
+            self._files.raise_if_changed()
+        except StoreUnavailable as error:
+            self._broken = error.detail
+            raise
+        return done
 
-    def _add(self, db: sqlite3.Connection, rows: Sequence[Record]) -> int:
-        """Insert the rows whose ids are free, and return how many those were."""
-        storable = [self._values_of(row) for row in rows if row["id"] <= MAX_ID]
-        return db.execute(self._insert_sql, (to_json(storable).decode(),)).rowcount
+    def _guarded(self, do: Callable[[], Answer]) -> Answer:
+        if self._broken:
+            raise StoreUnavailable(self._broken)
+        try:
+            return do()
+        except sqlite3.Error as error:
+            if is_beyond_repair(error):
+                # After a failed sync nobody knows what is on the disk, so nothing is acknowledged until a restart.
+                self._broken = "The database failed; the service must be restarted."
+                raise StoreUnavailable(self._broken) from error
+            raise refusal_of(error) from error
+
+    def _insert(self, records: Sequence[Record]) -> Inserted:
+        rows, ids = _with_ids(records, self._greatest_id)
+        greatest = max(ids, default=0)
+        if greatest <= MAX_ID:
+            try:
+                self._add_all_or_none(rows)
+            except sqlite3.IntegrityError:
+                # An id is taken, so nothing was added; which records are new has to be known first.
+                pass
+            else:
+                self._greatest_id = max(self._greatest_id, greatest)
+                return Inserted(ids, {})
+        return self._insert_where_free(records)
+
+    def _add_all_or_none(self, rows: Sequence[Record]) -> None:
+        # A statement by itself is a transaction.
+        with self._transaction() if len(rows) > BLOCK else nullcontext():
+            self._add(rows)
+
+    def _insert_where_free(self, records: Sequence[Record]) -> Inserted:
+        with self._transaction():
+            (greatest,) = self._writer.execute(self._greatest_sql).fetchone()
+            rows, ids = _with_ids(records, greatest)
+            others = _outcomes(rows, self._held(ids))
+            free = [row for position, row in enumerate(rows) if position not in others]
+            self._add(free)
+        self._greatest_id = max(greatest, *(row["id"] for row in free), 0)
+        return Inserted(ids, others)
+
+    def _add(self, rows: Sequence[Record]) -> None:
+        """Insert rows whose ids are free; raise `sqlite3.IntegrityError` where one is not."""
+        for first in range(0, len(rows), BLOCK):
+            block = rows[first : first + BLOCK]
+            values = map(self._values_of, block)
+            if sql := self._values_sql.get(len(block)):
+                self._writer.execute(sql, list(chain.from_iterable(values)))
+            else:
+                self._writer.execute(self._json_sql, (to_json(list(values)).decode(),))
+
+    def _held(self, ids: Sequence[int]) -> dict[int, Row]:
+        """Return the stored records that have these ids."""
+        storable = to_json([record_id for record_id in ids if record_id <= MAX_ID]).decode()
+        (held,) = self._writer.execute(self._held_sql, (storable,)).fetchone()
+        return {values[0]: self._row(values) for values in from_json(held)}
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Commit on leaving; the commit has been synced to the disk when it returns (synchronous=FULL)."""
-        with self._translated(writing=True):
-            try:
-                self._writer.execute("BEGIN IMMEDIATE")
-                yield self._writer
-                self._writer.execute("COMMIT")
-                self._raise_if_files_changed()
-            except BaseException:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
-                raise
-
-    def _raise_if_files_changed(self) -> None:
-        """Refuse to acknowledge what went into a file that nobody will find again, since its name is gone."""
-        for suffix in ("", "-wal", ".lock"):
-            try:
-                inode = Path(f"{self._path}{suffix}").stat().st_ino
-            except FileNotFoundError:
-                inode = 0
-            if not inode or self._files.setdefault(suffix, inode) != inode:
-                self._broken = "The database's files were taken away; the service must be restarted."
-                raise StoreUnavailable(self._broken)
-
-    def _with_ids(self, db: sqlite3.Connection, records: Sequence[Record]) -> list[Record]:
-        """Give the next ids to the records that have none; the result may pass MAX_ID."""
-        if all("id" in record for record in records):
-            return list(records)
-        (greatest,) = db.execute(f"SELECT coalesce(max(id), 0) FROM {self._table}").fetchone()
-        greatest = max(greatest, *(record.get("id", 0) for record in records), 0)
-        rows: list[Record] = []
-        for record in records:
-            if "id" not in record:
-                greatest += 1
-                record = {"id": greatest, **record}  # noqa: PLW2901 - the record as it is stored
-            rows.append(record)
-        return rows
-
-    def _held(self, db: sqlite3.Connection, rows: Sequence[Record]) -> dict[int, Row]:
-        """Return the stored records that have the ids of these."""
-        ids = to_json([row["id"] for row in rows if row["id"] <= MAX_ID]).decode()
-        (held,) = db.execute(self._held_sql, (ids,)).fetchone()
-        return {values[0]: self._row(values) for values in from_json(held)}
-
-    def _outcomes(self, rows: Sequence[Record], held: dict[int, Row]) -> list[Stored]:
-        """Tell the rows apart; of those that share an id in one batch, the first is the one that is created."""
-        outcomes = []
-        for row in rows:
-            if row["id"] > MAX_ID:
-                outcome = Outcome.NO_ID_LEFT
-            elif row["id"] not in held:
-                held[row["id"]] = _as_stored(row)
-                outcome = Outcome.CREATED
-            else:
-                outcome = Outcome.UNCHANGED if _as_stored(row) == held[row["id"]] else Outcome.CONFLICT
-            outcomes.append(Stored(outcome, row["id"]))
-        return outcomes
-
-    async def get(self, record_id: int) -> Row | None:
-        """Return the record with that id."""
-        rows = await self._read(f"{self._select_sql} WHERE id = ?", (record_id,))
-        return self._row(rows[0]) if rows else None
-
-    async def page(self, after: int, limit: int, equal: Mapping[str, Any]) -> list[Row]:
-        """Return up to `limit` records with an id above `after` and those values, by id."""
-        conditions = "".join(f" AND {name} = :{name}" for name in equal)
-        rows = await self._read(
-            f"{self._select_sql} WHERE id > :after{conditions} ORDER BY id LIMIT :limit",
-            {**_as_stored(equal), "after": after, "limit": limit},
-        )
-        return [self._row(values) for values in rows]
-
-    async def missing(self, ids: Sequence[int]) -> list[int]:
-        """Return those of the ids that no record has, ascending, each once."""
-        sql = (
-            f"SELECT DISTINCT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM {self._table}) ORDER BY value"
-        )
-        return [row_id for (row_id,) in await self._read(sql, (to_json(list(ids)).decode(),))]
-
-    async def count(self) -> int:
-        """Return how many records there are."""
-        ((count,),) = await self._read(f"SELECT count(*) FROM {self._table}", ())
-        return int(count)
-
-    async def check(self) -> None:
-        """Raise `StoreUnavailable` where records could not be stored now."""
-        await self._on(self._writer_thread, self._try_to_write)
-
-    def _try_to_write(self) -> None:
-        self._raise_if_broken()
-        with self._translated(writing=True):
-            self._writer.execute("BEGIN IMMEDIATE")
-            self._writer.execute("ROLLBACK")
-
-    async def _read(self, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        return await self._on(self._reader_threads, lambda: self._fetch(sql, values))
-
-    def _fetch(self, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        # A connection for each read: no state to share between threads, and a read always sees the newest commit.
-        with self._translated(writing=False), closing(self._connect("ro")) as db:
-            return db.execute(sql, values).fetchall()
-
-    def _row(self, values: Sequence[Any]) -> Row:
-        return dict(zip(self._columns, values, strict=True))
-
-    def _raise_if_broken(self) -> None:
-        if self._broken:
-            raise StoreUnavailable(self._broken)
-
-    @contextmanager
-    def _translated(self, *, writing: bool) -> Iterator[None]:
-        """Turn SQLite's result codes (sqlite.org/rescode.html) into this service's errors."""
         try:
-            yield
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-            if code in _NO_ROOM:
-                raise StorageFull("There is no room left to store records.") from error
-            # The low byte is the primary code; what lies above it says more of the cause.
-            if writing and code & 0xFF in _BEYOND_REPAIR:
-                # After a failed sync nobody knows what is on the disk, so nothing is acknowledged until a restart.
-                self._broken = "The database failed; the service must be restarted."
-            raise StoreUnavailable(self._broken or "The database can't be used just now.") from error
-
-    @staticmethod
-    async def _on(threads: ThreadPoolExecutor, do: Callable[[], Answer]) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(threads, do)
+            self._writer.execute("BEGIN IMMEDIATE")
+            yield self._writer
+            self._writer.execute("COMMIT")
+        except BaseException:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            raise
 
 
-def _as_stored(record: Record) -> Row:
-    """Return the record with the values that SQLite gives back: whole numbers, and text for everything else."""
-    return {name: value if isinstance(value, int) else str(value) for name, value in record.items()}
+def _values_getter(columns: Mapping[str, type]) -> Callable[[Record], Sequence[Any]]:
+    """Return what gives a record's values in the order of the columns, as SQLite takes them."""
+    values_of: Callable[[Record], Sequence[Any]] = itemgetter(*columns)
+    if Decimal in columns.values():
+        return lambda record: [str(value) if isinstance(value, Decimal) else value for value in values_of(record)]
+    return values_of
+
+
+def _with_ids(records: Sequence[Record], greatest: int) -> tuple[Sequence[Record], list[int]]:
+    """Return the records and their ids; those that had none have the next ones, which may pass MAX_ID."""
+    try:
+        return records, list(map(itemgetter("id"), records))
+    except KeyError:
+        greatest = max(greatest, *(record.get("id", 0) for record in records), 0)
+    rows: list[Record] = []
+    for record in records:
+        if "id" not in record:
+            greatest += 1
+            record = {"id": greatest, **record}  # noqa: PLW2901 - the record as it is stored
+        rows.append(record)
+    return rows, [row["id"] for row in rows]
+
+
+def _outcomes(rows: Sequence[Record], held: dict[int, Row]) -> dict[int, Outcome]:
+    """Return, by position, what becomes of the rows that are not to be created; adds those that are to `held`.
+
+    Of those that share an id in one batch, the first is the one that is created.
+    """
+    others: dict[int, Outcome] = {}
+    for position, row in enumerate(rows):
+        if row["id"] > MAX_ID:
+            others[position] = "no-id-left"
+        elif row["id"] not in held:
+            held[row["id"]] = as_stored(row)
+        else:
+            others[position] = "unchanged" if as_stored(row) == held[row["id"]] else "conflict"
+    return others

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Mapping
+from decimal import Decimal
 
 from services.chassis.errors import CannotStart
 
@@ -9,7 +10,8 @@ from services.chassis.errors import CannotStart
 APPLICATION_ID = 0x50494E53
 SCHEMA_VERSION = 1
 
-_SQL_TYPES = {int: "INTEGER", str: "TEXT"}
+# Decimals are kept as text, so that nothing is rounded.
+_SQL_TYPES = {int: "INTEGER", str: "TEXT", Decimal: "TEXT"}
 
 
 def prepare(db: sqlite3.Connection, table: str, columns: Mapping[str, type]) -> None:
