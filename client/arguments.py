@@ -21,7 +21,11 @@ FEWEST_THREADS = 10
 MOST_THREADS = 256
 # More threads than this take longer for the same records: they wait for each other.
 DEFAULT_THREADS = 32
-
+# The most rows whose refusals the services list in one answer.
+GREATEST_BATCH = 10_000
+DEFAULT_BATCH = 5_000
+# Input of more bytes than this is sent in batches unless told otherwise: as single records it would take seconds.
+LARGE_BYTES = 256 * 1024
 
 LONGEST_WAIT_S = 86_400
 
@@ -34,7 +38,9 @@ class Arguments:
     urls: dict[str, str]
     local: bool
     db_dir: Path
-    threads: int
+    # None where the command is to choose.
+    threads: int | None
+    batch: int | None
     give_up_after_s: float
     json: str | None
 
@@ -47,8 +53,10 @@ def parse(argv: Sequence[str]) -> Arguments:
     for service, url in urls.items():
         if not _is_address(url):
             parser.error(f"the address of {service} must be like http://host:port")
-    if not FEWEST_THREADS <= given.threads <= MOST_THREADS:
+    if given.threads is not None and not FEWEST_THREADS <= given.threads <= MOST_THREADS:
         parser.error(f"--threads must be from {FEWEST_THREADS} to {MOST_THREADS}")
+    if given.batch is not None and not 1 <= given.batch <= GREATEST_BATCH:
+        parser.error(f"--batch must be from 1 to {GREATEST_BATCH}")
     if not 0 < given.give_up_after <= LONGEST_WAIT_S:
         parser.error(f"--give-up-after must be more than 0 and at most {LONGEST_WAIT_S}")
     if given.json not in {None, "-"} and (Path(given.json).is_dir() or not Path(given.json).absolute().parent.is_dir()):
@@ -59,6 +67,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         local=given.local,
         db_dir=given.db_dir,
         threads=given.threads,
+        batch=given.batch,
         give_up_after_s=given.give_up_after,
         json=given.json,
     )
@@ -107,9 +116,15 @@ def _parser() -> argparse.ArgumentParser:
         "--threads",
         metavar="N",
         type=int,
-        default=DEFAULT_THREADS,
         help=f"simultaneous requests for each service, from {FEWEST_THREADS} to {MOST_THREADS};"
-        f" by default one for each record, up to {DEFAULT_THREADS}",
+        f" by default one for each record, up to {DEFAULT_THREADS}, or {FEWEST_THREADS} that send batches",
+    )
+    parser.add_argument(
+        "--batch",
+        metavar="N",
+        type=int,
+        help=f"records in a request, up to {GREATEST_BATCH}; by default 1, or {DEFAULT_BATCH} where the input is larger"
+        f" than {LARGE_BYTES // 1024} KiB",
     )
     parser.add_argument(
         "--give-up-after",

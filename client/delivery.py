@@ -1,9 +1,9 @@
-"""Delivers one record to its service: sends it, reads the answer, and sends it again where that is safe."""
+"""Delivers a request to its service: sends it, reads the answer, and sends it again where that is safe."""
 
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from threading import Event
@@ -11,39 +11,67 @@ from typing import Any
 
 import httpx
 
-from client.records import Outcome, Record, Result
-from client.services import ANSWER_TIMEOUT_S
-
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
-# Far more than a service has to say of one record.
-_LONGEST_ANSWER_BYTES = 1_000_000
+# More than a service has to say of the largest batch, were every record of it refused.
+_LONGEST_ANSWER_BYTES = 16_000_000
 _PROBLEM = "application/problem+json"
 # 429 and 503 say that it may be sent again; 502 and 504 come from something between us and the service.
 _TRY_AGAIN = {429, 502, 503, 504}
-_ACKNOWLEDGED: dict[int, Outcome] = {201: "created", 200: "unchanged"}
+_ACKNOWLEDGED = {200, 201, 207}
+_SERVER_ERROR = 500
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class Parcel:
+    """What is sent: a record, or a batch of them."""
+
+    path: str
+    media_type: str
+    body: bytes
+    # Whether sending it twice stores nothing twice.
+    repeatable: bool
+    # Whether an acknowledgement is one of this parcel; one that makes no sense is none.
+    is_acknowledged_by: Callable[[dict[str, Any]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
     """What one attempt came to; `again` tells whether another may come to more."""
 
-    outcome: Outcome = "undelivered"
     again: bool = False
-    # The record may have been stored although nobody said so.
+    # It may have been stored although nobody said so.
     in_doubt: bool = False
     status: int | None = None
     reasons: tuple[str, ...] = ()
+    # The last part of the problem's type, where the service refused.
     problem: str = ""
-    acknowledged: dict[str, Any] | None = None
+    # What the service said of what it took.
+    acknowledgement: dict[str, Any] | None = None
     in_flight: int = 0
     pause_s: float = 0.0
 
+    @property
+    def refused(self) -> bool:
+        """Whether the service has said for good that it does not take it."""
+        return bool(self.problem) and not self.again and self.status is not None and self.status < _SERVER_ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The last attempt of a delivery; its times are seconds on the clock of `time.perf_counter`."""
+
+    reading: Reading
+    attempts: int
+    began_s: float
+    last_sent_s: float
+    ended_s: float
+
 
 def deliver(
-    client: httpx.Client, record: Record, *, give_up_after_s: float, stop: Event, start: Callable[[], None]
-) -> Result:
-    """Return the record's final answer, or `undelivered` with the last reason once the time is up.
+    client: httpx.Client, parcel: Parcel, *, give_up_after_s: float, stop: Event, start: Callable[[], None]
+) -> Answer:
+    """Return the final answer, or the last failure once the time is up.
 
     `start` is called when a request's head is sent and its body is not yet; it may block the first time, and the time
     runs from when it returns.
@@ -57,26 +85,14 @@ def deliver(
 
     for attempt in count(1):
         last_sent_s = time.perf_counter()
-        reading = _attempt(client, record, begin)
+        reading = _attempt(client, parcel, begin)
         pause_s = reading.pause_s + _backoff_s(attempt)
         out_of_time = time.perf_counter() + pause_s > began_s + give_up_after_s
         # Without an id the service can't tell a second sending from a second record.
-        repeatable = record.id is not None or not reading.in_doubt
+        repeatable = parcel.repeatable or not reading.in_doubt
         if not (reading.again and repeatable) or out_of_time or stop.wait(pause_s):
             break
-    return Result(
-        record,
-        reading.outcome,
-        reading.status,
-        reading.reasons,
-        reading.acknowledged,
-        reading.problem,
-        attempt,
-        began_s,
-        last_sent_s,
-        time.perf_counter(),
-        reading.in_flight,
-    )
+    return Answer(reading, attempt, began_s, last_sent_s, time.perf_counter())
 
 
 def _backoff_s(attempt: int) -> float:
@@ -85,17 +101,17 @@ def _backoff_s(attempt: int) -> float:
     return longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 
 
-def _attempt(client: httpx.Client, record: Record, start: Callable[[], None]) -> _Reading:
-    headers = {"content-type": "application/json", "content-length": str(len(record.body))}
-    content = _held_back(record.body, start)
+def _attempt(client: httpx.Client, parcel: Parcel, start: Callable[[], None]) -> Reading:
+    headers = {"content-type": parcel.media_type, "content-length": str(len(parcel.body))}
+    content = _held_back(parcel.body, start)
     try:
-        with client.stream("POST", f"/{record.service}", content=content, headers=headers) as response:
-            return _read(response, _body_of(response), record)
+        with client.stream("POST", parcel.path, content=content, headers=headers) as response:
+            return _read(response, _body_of(response, client), parcel)
     except httpx.RequestError as error:
         start()
         never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
         words = "no connection" if never_sent else "the answer was lost"
-        return _Reading(again=True, in_doubt=not never_sent, reasons=(f"{words} ({type(error).__name__})",))
+        return Reading(again=True, in_doubt=not never_sent, reasons=(f"{words} ({type(error).__name__})",))
 
 
 def _held_back(body: bytes, start: Callable[[], None]) -> Iterator[bytes]:
@@ -104,48 +120,53 @@ def _held_back(body: bytes, start: Callable[[], None]) -> Iterator[bytes]:
     yield body
 
 
-def _body_of(response: httpx.Response) -> dict[str, Any]:
+def _body_of(response: httpx.Response, client: httpx.Client) -> dict[str, Any]:
     """Return the JSON object that was answered, or an empty one where it is none, or too long, or too slow."""
-    deadline_s = time.perf_counter() + ANSWER_TIMEOUT_S
-    text = b""
+    deadline_s = time.perf_counter() + (client.timeout.read or 0.0)
+    pieces, size = [], 0
     for piece in response.iter_bytes():
-        text += piece
-        if len(text) > _LONGEST_ANSWER_BYTES or time.perf_counter() > deadline_s:
+        pieces.append(piece)
+        size += len(piece)
+        if size > _LONGEST_ANSWER_BYTES or time.perf_counter() > deadline_s:
             return {}
     try:
-        body = json.loads(text)
+        body = json.loads(b"".join(pieces))
     except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}
 
 
-def _read(response: httpx.Response, body: dict[str, Any], record: Record) -> _Reading:
+def _read(response: httpx.Response, body: dict[str, Any], parcel: Parcel) -> Reading:
     status = response.status_code
     in_flight = _number(response, "in-flight")
     if status in _ACKNOWLEDGED:
-        if type(body.get("id")) is not int or record.id not in {None, body["id"]}:
-            # An acknowledgement that does not name the record is none.
-            return _Reading(again=True, in_doubt=True, status=status, reasons=("the answer made no sense",))
-        return _Reading(_ACKNOWLEDGED[status], status=status, acknowledged=body, in_flight=in_flight)
+        if not parcel.is_acknowledged_by(body):
+            return Reading(again=True, in_doubt=True, status=status, reasons=("the answer made no sense",))
+        return Reading(status=status, acknowledgement=body, in_flight=in_flight)
     if response.headers.get("content-type") != _PROBLEM or not isinstance(body.get("type"), str):
         # Not one of our services: whatever it says, it says nothing about the record.
         reason = f"an answer that is not the service's (HTTP status {status})"
-        return _Reading(again=status in _TRY_AGAIN, in_doubt=True, status=status, reasons=(reason,))
-    return _Reading(
-        "rejected" if response.is_client_error and status not in _TRY_AGAIN else "undelivered",
+        return Reading(again=status in _TRY_AGAIN, in_doubt=True, status=status, reasons=(reason,))
+    return Reading(
         again=status in _TRY_AGAIN,
         # A service that is being stopped can't say whether it stored the record.
-        in_doubt=body["type"].endswith(":stopping"),
+        in_doubt=problem_of(body) == "stopping",
         status=status,
-        reasons=_reasons(body),
-        problem=body["type"].rpartition(":")[2],
+        reasons=reasons_of(body),
+        problem=problem_of(body),
         in_flight=in_flight,
         # Our services send seconds; the other form that RFC 9110, section 10.2.3 allows, a date, is not waited for.
         pause_s=_number(response, "retry-after"),
     )
 
 
-def _reasons(problem: dict[str, Any]) -> tuple[str, ...]:
+def problem_of(problem: Mapping[str, Any]) -> str:
+    """Return the last part of a problem's type."""
+    return str(problem.get("type")).rpartition(":")[2]
+
+
+def reasons_of(problem: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return, in words, why a problem's request or record was refused."""
     errors = problem.get("errors")
     found = [error.get("detail") for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
     return tuple(map(str, found or [problem.get("detail")]))

@@ -2,17 +2,17 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from threading import Barrier, BrokenBarrierError, Event, Thread
+from http import HTTPStatus
+from threading import Event, Thread
 
-from client.delivery import deliver
-from client.records import Record, Result
+from client.delivery import Answer, Parcel, deliver
+from client.records import Outcome, Record, Result
 from client.services import Service, connect
+from client.start_line import StartLine
 
-# How long the start waits for the services to say that all requests have reached them.
-_ARRIVED_WITHIN_S = 1.0
 # How long Ctrl-C waits for requests that are under way.
 _STOPPED_WITHIN_S = 2.0
 
@@ -28,9 +28,9 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class _Wave:
-    """Records that are sent at the same time: each service's threads, and the barrier that releases them all."""
+    """Records that are sent at the same time: each service's threads, and the start that releases them all."""
 
-    barrier: Barrier
+    start_line: StartLine
     crews: dict[str, list[Thread]] = field(default_factory=dict)
 
     def join(self, service: str) -> None:
@@ -49,7 +49,7 @@ class FanOut:
         self._max_threads = threads
         self._give_up_after_s = give_up_after_s
         self._stop = Event()
-        self._wave = _Wave(Barrier(1))
+        self._wave = _Wave(StartLine({}, {}))
         self._released_s: float | None = None
         # When each service last gave a final answer; one that gives none for too long is left alone.
         self._answered_s: dict[str, float] = {}
@@ -77,9 +77,9 @@ class FanOut:
         """Return when all have their answers: the time at which users and products had theirs."""
         queues = {name: deque(r for r in records if r.service == name) for name in self._services}
         sizes = {name: min(len(queue), self._max_threads) for name, queue in queues.items()}
-        self._wave = wave = _Wave(Barrier(max(1, sum(sizes.values())), action=lambda: self._on_release(sizes)))
+        self._wave = wave = _Wave(StartLine(self._services, sizes))
         for name, size in sizes.items():
-            arguments = (self._services[name], queues[name], wave.barrier)
+            arguments = (self._services[name], queues[name], wave.start_line)
             wave.crews[name] = [Thread(target=self._work, args=arguments, daemon=True) for _ in range(size)]
         for crew in wave.crews.values():
             for thread in crew:
@@ -91,16 +91,14 @@ class FanOut:
             wave.join(name)
         return settled_s
 
-    def _on_release(self, sizes: Mapping[str, int]) -> None:
-        for name, size in sizes.items():
-            if size:
-                self._services[name].await_in_flight(size, within_s=_ARRIVED_WITHIN_S)
-        if self._released_s is None:
-            self._released_s = time.perf_counter()
-
-    def _work(self, service: Service, queue: deque[Record], barrier: Barrier) -> None:
+    def _work(self, service: Service, queue: deque[Record], start_line: StartLine) -> None:
         """Send what the crew's queue still holds, one after the other; runs on a thread of its own."""
-        start = _Start(barrier)
+        place = start_line.place()
+
+        def start() -> None:
+            place()
+            self._released_s = self._released_s or start_line.released_s
+
         try:
             with connect(service.url) as client:
                 for record in _taken_from(queue):
@@ -109,14 +107,15 @@ class FanOut:
                     if self._has_fallen_silent(service.name):
                         self._results[record] = Result(record, "undelivered", reasons=("the service fell silent",))
                         continue
-                    result = deliver(
-                        client, record, give_up_after_s=self._give_up_after_s, stop=self._stop, start=start
+                    answer = deliver(
+                        client, _parcel(record), give_up_after_s=self._give_up_after_s, stop=self._stop, start=start
                     )
+                    result = _result(record, answer)
                     if result.outcome != "undelivered":
                         self._answered_s[service.name] = result.ended_s
                     self._results[record] = self._joined(result)
         finally:
-            # The others must not wait for a thread that failed before it came to the barrier.
+            # The others must not wait for a thread that failed before it came to the start.
             start()
 
     def _has_fallen_silent(self, name: str) -> bool:
@@ -141,23 +140,41 @@ class FanOut:
     def _interrupt(self) -> None:
         """Let requests that are under way come to an end, if that is soon."""
         self._stop.set()
-        self._wave.barrier.abort()
+        self._wave.start_line.abandon()
         deadline_s = time.perf_counter() + _STOPPED_WITHIN_S
         for thread in (thread for crew in self._wave.crews.values() for thread in crew if thread.is_alive()):
             thread.join(timeout=max(0.0, deadline_s - time.perf_counter()))
 
 
-class _Start:
-    """One thread's place at the barrier: it waits there the first time it is called."""
+def _parcel(record: Record) -> Parcel:
+    return Parcel(
+        f"/{record.service}",
+        "application/json",
+        record.body,
+        repeatable=record.id is not None,
+        # An acknowledgement that does not name the record is none.
+        is_acknowledged_by=lambda body: type(body.get("id")) is int and record.id in {None, body["id"]},
+    )
 
-    def __init__(self, barrier: Barrier) -> None:
-        self._barrier: Barrier | None = barrier
 
-    def __call__(self) -> None:
-        barrier, self._barrier = self._barrier, None
-        if barrier:
-            with suppress(BrokenBarrierError):
-                barrier.wait()
+def _result(record: Record, answer: Answer) -> Result:
+    reading = answer.reading
+    outcome: Outcome = "rejected" if reading.refused else "undelivered"
+    if reading.acknowledgement:
+        outcome = "unchanged" if reading.status == HTTPStatus.OK else "created"
+    return Result(
+        record,
+        outcome,
+        reading.status,
+        reading.reasons,
+        reading.acknowledgement,
+        reading.problem,
+        answer.attempts,
+        answer.began_s,
+        answer.last_sent_s,
+        answer.ended_s,
+        reading.in_flight,
+    )
 
 
 def _waves(records: Sequence[Record]) -> list[list[Record]]:

@@ -4,16 +4,16 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from client.json_items import LineError, json_items
 from client.records import SERVICES, Record
 
 # The columns that hold numbers. Their cells are sent as JSON numbers exactly as they are written, if they are numbers.
-_NUMERIC = {"id", "user_id", "product_id", "quantity", "price"}
+NUMERIC = {"id", "user_id", "product_id", "quantity", "price"}
 # RFC 8259, section 6.
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-_SPACE = re.compile(r"[ \t\r\n]*")
+NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 # More digits than any id has; the service says what is wrong with it.
 _LONGEST_ID = 30
 
@@ -34,17 +34,22 @@ class InputError(Exception):
     """The input can't be read; the message names the file, and the line where there is one."""
 
 
-def read_folder(folder: Path) -> list[Record]:
-    """Return all records, in the order of the services and of the files' lines.
-
-    Raises:
-        InputError: there is nothing to read, or a file can't be read to its end.
-    """
+def files_in(folder: Path) -> dict[str, Path]:
+    """Return the services' files, in the order of the services; raise `InputError` where there are none."""
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder.")
     files = {service: file for service in SERVICES if (file := _file_of(folder, service))}
     if not files:
         raise InputError(f"{folder} holds none of users.*, products.* and orders.* (csv, json or ndjson).")
+    return files
+
+
+def read_all(files: Mapping[str, Path]) -> list[Record]:
+    """Return all records, in the order of the services and of the files' lines.
+
+    Raises:
+        InputError: a file can't be read to its end.
+    """
     return [record for service, file in files.items() for record in _read(file, service)]
 
 
@@ -68,15 +73,9 @@ def _read(file: Path, service: str) -> list[Record]:
     try:
         for line, body, record_id in _READERS[file.suffix](text):
             records.append(Record(service, f"{file.name}:{line}", body.encode(), record_id))
-    except _LineError as error:
+    except LineError as error:
         raise InputError(f"{file}:{error.line}: {error}.") from error
     return records
-
-
-class _LineError(Exception):
-    def __init__(self, line: int, message: str) -> None:
-        super().__init__(message)
-        self.line = line
 
 
 def _csv_bodies(text: str) -> Iterator[Body]:
@@ -87,17 +86,17 @@ def _csv_bodies(text: str) -> Iterator[Body]:
             if not row:
                 continue
             if len(row) != len(columns):
-                raise _LineError(rows.line_num, f"{len(row)} cells under a header of {len(columns)}")
+                raise LineError(rows.line_num, f"{len(row)} cells under a header of {len(columns)}")
             # An empty id is one that the service is to assign.
             cells = [(name, cell) for name, cell in zip(columns, row, strict=True) if cell or name != "id"]
             body = "{" + ", ".join(f"{json.dumps(name)}: {_cell(name, cell)}" for name, cell in cells) + "}"
             yield rows.line_num, body, _decode(body, rows.line_num)[1]
     except csv.Error as error:
-        raise _LineError(rows.line_num, str(error)) from error
+        raise LineError(rows.line_num, str(error)) from error
 
 
 def _cell(name: str, cell: str) -> str:
-    return cell if name in _NUMERIC and _NUMBER.fullmatch(cell) else json.dumps(cell)
+    return cell if name in NUMERIC and NUMBER.fullmatch(cell) else json.dumps(cell)
 
 
 def _ndjson_bodies(text: str) -> Iterator[Body]:
@@ -105,42 +104,21 @@ def _ndjson_bodies(text: str) -> Iterator[Body]:
         if stripped := body.strip():
             end, record_id = _decode(stripped, line)
             if end != len(stripped):
-                raise _LineError(line, "more than one JSON value")
+                raise LineError(line, "more than one JSON value")
             yield line, stripped, record_id
 
 
 def _json_bodies(text: str) -> Iterator[Body]:
-    """Cut the array's items out of the text, so that they are sent as they are written."""
-    at = _skip_space(text, 0)
-    if text[at] != "[":
-        raise _LineError(1, "not a JSON array")
-    at, line, counted = _skip_space(text, at + 1), 1, 0
-    closed = text[at : at + 1] == "]"
-    while not closed:
-        line, counted = line + text.count("\n", counted, at), at
-        end, record_id = _decode(text, line, at)
-        yield line, text[at:end], record_id
-        at = _skip_space(text, end)
-        closed = text[at : at + 1] == "]"
-        if not closed:
-            if text[at : at + 1] != ",":
-                raise _LineError(line, "no comma and no end after this item of the array")
-            at = _skip_space(text, at + 1)
-    if text[at + 1 :].strip():
-        raise _LineError(line, "something follows the array")
+    for line, item in json_items(io.StringIO(text)):
+        yield line, item, _decode(item, line)[1]
 
 
-def _skip_space(text: str, at: int) -> int:
-    match = _SPACE.match(text, at)
-    return match.end() if match else at
-
-
-def _decode(text: str, line: int, at: int = 0) -> tuple[int, int | None]:
-    """Return where the JSON value at `at` ends, and its id where it has one."""
+def _decode(text: str, line: int) -> tuple[int, int | None]:
+    """Return where the JSON value ends, and its id where it has one."""
     try:
-        value, end = _DECODER.raw_decode(text, at)
+        value, end = _DECODER.raw_decode(text)
     except (ValueError, RecursionError) as error:
-        raise _LineError(line, "not JSON") from error
+        raise LineError(line, "not JSON") from error
     found = value.get("id") if isinstance(value, dict) else None
     return end, int(found) if isinstance(found, _Digits) and len(found) <= _LONGEST_ID else None
 

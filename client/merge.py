@@ -1,9 +1,12 @@
 """The merged result: every record's outcome in one order, and a summary for each service."""
 
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import TextIO
 
+from client.bulk import Bulk
 from client.read_back import Held
 from client.records import SERVICES, Result
 
@@ -29,14 +32,19 @@ class Merged:
     """The whole run. `differences` says in words where the read-back is not what was acknowledged."""
 
     summaries: dict[str, Summary]
-    results: list[Result]
+    # Every record's; of a large run, those of the records that are not in a database now, as far as it knows.
+    results: Iterable[Result]
     elapsed_s: float
     differences: list[str]
 
     @property
-    def not_stored(self) -> list[Result]:
-        """The records that are not in a database now, as far as this run knows."""
-        return [result for result in self.results if result.outcome not in {"created", "unchanged"}]
+    def sent(self) -> int:
+        """How many records there were."""
+        return sum(summary.sent for summary in self.summaries.values())
+
+    def listed(self, in_full: int) -> Iterator[Result]:
+        """Yield every result of up to so many, and of more records those that were not stored."""
+        return (r for r in self.results if self.sent <= in_full or r.outcome not in {"created", "unchanged"})
 
     @property
     def complete(self) -> bool:
@@ -67,15 +75,34 @@ def _summary(results: Sequence[Result], stored: int | None) -> Summary:
     )
 
 
-def as_json(merged: Merged) -> dict[str, object]:
-    """Return the merged result for programs; of many records, only those that were not stored."""
-    summary: dict[str, object] = {name: asdict(summary) for name, summary in merged.summaries.items()}
-    results = merged.results if len(merged.results) <= GIVEN_IN_FULL else merged.not_stored
-    return {
-        "summary": {**summary, "elapsed_s": round(merged.elapsed_s, 6)},
-        "results": [_result_as_json(result) for result in results],
-        "differences": merged.differences,
+def merge_bulk(bulk: Bulk, counts: Mapping[str, int | None]) -> Merged:
+    """Return what became of a large run; `counts` is what the services now hold in all."""
+    summaries = {
+        name: Summary(
+            tally.sent,
+            tally.created,
+            tally.unchanged,
+            tally.rejected,
+            tally.undelivered,
+            counts[name],
+            tally.peak_in_flight,
+        )
+        for name, tally in bulk.tallies.items()
     }
+    differences = [difference for tally in bulk.tallies.values() for difference in tally.differences]
+    return Merged(summaries, bulk.not_stored, bulk.elapsed_s, differences)
+
+
+def write_json(merged: Merged, out: TextIO) -> None:
+    """Write the merged result for programs, a result at a time; of many records, those that were not stored."""
+    summary: dict[str, object] = {name: asdict(summary) for name, summary in merged.summaries.items()}
+    summary["elapsed_s"] = round(merged.elapsed_s, 6)
+    out.write(f'{{"summary": {json.dumps(summary)},\n"differences": {json.dumps(merged.differences)},\n"results": [')
+    before = "\n"
+    for result in merged.listed(GIVEN_IN_FULL):
+        out.write(before + json.dumps(_result_as_json(result)))
+        before = ",\n"
+    out.write("\n]}\n")
 
 
 def _result_as_json(result: Result) -> dict[str, object]:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TextIO
 
 from client.merge import Merged
@@ -28,13 +29,11 @@ def show(merged: Merged, out: TextIO) -> None:
 
 
 def _lines(merged: Merged) -> Iterator[Line]:
-    shown = merged.results
-    if len(shown) > LISTED:
-        shown = merged.not_stored
-    if shown:
-        yield from _records(shown[:LISTED])
-    if len(shown) > LISTED:
-        yield f"... and {len(shown) - LISTED} more; --json lists them all", None
+    listed = merged.listed(LISTED)
+    if shown := list(islice(listed, LISTED)):
+        yield from _records(shown)
+    if more := sum(1 for _ in listed):
+        yield f"... and {more:,} more; --json lists them all", None
     yield "", None
     yield from ((text, None) for text in _table(_summaries(merged), right=set(range(1, 8))))
     yield "", None
@@ -57,9 +56,9 @@ def _summaries(merged: Merged) -> Table:
     return [head] + [
         (
             name,
-            str(summary.sent),
-            *(str(getattr(summary, outcome)) for outcome in OUTCOMES),
-            "?" if summary.stored is None else str(summary.stored),
+            f"{summary.sent:,}",
+            *(f"{getattr(summary, outcome):,}" for outcome in OUTCOMES),
+            "?" if summary.stored is None else f"{summary.stored:,}",
             str(summary.peak_in_flight),
         )
         for name, summary in merged.summaries.items()
@@ -67,7 +66,8 @@ def _summaries(merged: Merged) -> Table:
 
 
 def _verdict(merged: Merged) -> Iterator[Line]:
-    sent = f"{len(merged.results)} records in {merged.elapsed_s:.3f} s."
+    rate = f", {merged.sent / merged.elapsed_s:,.0f} a second" if merged.sent > LISTED else ""
+    sent = f"{merged.sent:,} records in {merged.elapsed_s:.3f} s{rate}."
     if not merged.differences:
         yield f"{sent} Read back: the services hold what they acknowledged.", None
         return

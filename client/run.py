@@ -1,6 +1,5 @@
 """The command: python client/run.py. Arguments in, exit status out."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,15 +10,17 @@ if not __package__:
     # Run as a script, Python looks for modules beside this file; the package is one folder up.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from client.arguments import Arguments, parse
+from client.arguments import DEFAULT_BATCH, DEFAULT_THREADS, FEWEST_THREADS, LARGE_BYTES, Arguments, parse
+from client.bulk import Bulk
 from client.fan_out import FanOut
-from client.inputs import InputError, read_folder
+from client.inputs import InputError, files_in, read_all
 from client.local import StartError, local_services
-from client.merge import Merged, as_json, merge
+from client.merge import Merged, merge, merge_bulk, write_json
+from client.progress import shown
 from client.read_back import read_back
 from client.records import SERVICES, Record, Result
 from client.rendering import show
-from client.services import Service, connect
+from client.services import Service, Unreadable, connect
 
 COMPLETE, INCOMPLETE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -28,9 +29,21 @@ def main(argv: Sequence[str]) -> int:
     """Run the command; return its exit status."""
     arguments = parse(argv)
     try:
-        records = read_folder(arguments.data)
-        with local_services(arguments.db_dir) if arguments.local else nullcontext(arguments.urls) as urls:
-            return _run(records, urls, arguments)
+        files = files_in(arguments.data)
+        batch = arguments.batch or (DEFAULT_BATCH if _size_of(files) > LARGE_BYTES else 1)
+        # Nothing is sent before all of it could be read, unless it may be larger than memory.
+        records = read_all(files) if batch == 1 else []
+        with (
+            local_services(arguments.db_dir) if arguments.local else nullcontext(arguments.urls) as urls,
+            ExitStack() as connections,
+        ):
+            services = [Service(name, urls[name], connections.enter_context(connect(urls[name]))) for name in SERVICES]
+            up = _up(services)
+            if not up:
+                return INCOMPLETE
+            if batch == 1:
+                return _send(records, services, up, arguments)
+            return _send_batches(files, batch, services, up, arguments)
     except InputError as error:
         _say(str(error))
         return USAGE
@@ -41,59 +54,83 @@ def main(argv: Sequence[str]) -> int:
         return INTERRUPTED
 
 
-def _run(records: Sequence[Record], urls: Mapping[str, str], arguments: Arguments) -> int:
-    """Send the records, write what became of them, and return the exit status."""
-    with ExitStack() as connections:
-        services = [Service(name, urls[name], connections.enter_context(connect(urls[name]))) for name in SERVICES]
-        up = [service for service, answers in zip(services, _ask_all(services), strict=True) if answers]
-        if silent := [service for service in services if service not in up]:
-            for service in silent:
-                _say(f"{service.name} does not answer at {service.url}.")
-            _say("Start the services with: docker compose up -d\nor let this command start its own: run.py --local")
-        if not up:
-            return INCOMPLETE
-        merged, interrupted = _send(records, up, arguments)
+def _size_of(files: Mapping[str, Path]) -> int:
+    try:
+        return sum(file.stat().st_size for file in files.values())
+    except OSError as error:
+        raise InputError(f"{error.filename}: {error.strerror}.") from error
+
+
+def _up(services: Sequence[Service]) -> set[str]:
+    """Return the names of the services that answer, and say what to do about the others."""
+    # Asked at the same time, so that silent ones cost one time-out and not three.
+    with ThreadPoolExecutor(len(services)) as threads:
+        answers = dict(zip(services, threads.map(Service.answers, services), strict=True))
+    if not all(answers.values()):
+        for service in (service for service, answer in answers.items() if not answer):
+            _say(f"{service.name} does not answer at {service.url}.")
+        _say("Start the services with: docker compose up -d\nor let this command start its own: run.py --local")
+    return {service.name for service, answer in answers.items() if answer}
+
+
+def _send(records: Sequence[Record], services: Sequence[Service], up: set[str], arguments: Arguments) -> int:
+    """Send the records one by one, read them back, write what became of them, and return the exit status."""
+    running = [service for service in services if service.name in up]
+    threads = arguments.threads or DEFAULT_THREADS
+    fan_out = FanOut(running, threads=threads, give_up_after_s=arguments.give_up_after_s)
+    sent = fan_out.send([record for record in records if record.service in up])
+    unsent = [
+        Result(record, "undelivered", reasons=("the service does not answer",))
+        for record in records
+        if record.service not in up
+    ]
+    held, interrupted = [], sent.interrupted
+    try:
+        held = [read_back(service, sent.results) for service in running]
+    except KeyboardInterrupt:
+        # What is known is still shown.
+        interrupted = True
+    return _finish(merge([*sent.results, *unsent], held, sent.elapsed_s), interrupted=interrupted, arguments=arguments)
+
+
+def _send_batches(
+    files: Mapping[str, Path], size: int, services: Sequence[Service], up: set[str], arguments: Arguments
+) -> int:
+    """Send the files in batches while they are read, write what became of them, and return the exit status."""
+    threads = arguments.threads or FEWEST_THREADS
+    bulk = Bulk(services, up, threads=threads, give_up_after_s=arguments.give_up_after_s)
+    with shown(bulk.tallies):
+        interrupted = bulk.send(files, size)
+    counts: dict[str, int | None] = dict.fromkeys(SERVICES)
+    for service in (service for service in services if service.name in up):
+        try:
+            counts[service.name] = service.count()
+        except Unreadable as error:
+            bulk.tallies[service.name].differences.append(str(error))
+    status = _finish(merge_bulk(bulk, counts), interrupted=interrupted, arguments=arguments)
+    for unreadable in bulk.unreadable:
+        _say(f"{unreadable} What follows was not sent.")
+    return USAGE if bulk.unreadable and not interrupted else status
+
+
+def _finish(merged: Merged, *, interrupted: bool, arguments: Arguments) -> int:
+    """Write the merged result, and return the exit status."""
     written = _write(merged, arguments.json)
     if interrupted:
         return INTERRUPTED
     return COMPLETE if merged.complete and written else INCOMPLETE
 
 
-def _ask_all(services: Sequence[Service]) -> list[bool]:
-    """Tell which services answer, asked at the same time, so that silent ones cost one time-out and not three."""
-    with ThreadPoolExecutor(len(services)) as threads:
-        return list(threads.map(Service.answers, services))
-
-
-def _send(records: Sequence[Record], up: Sequence[Service], arguments: Arguments) -> tuple[Merged, bool]:
-    """Send what can be sent, read it back, and merge; tell, too, whether it was interrupted."""
-    names = {service.name for service in up}
-    fan_out = FanOut(up, threads=arguments.threads, give_up_after_s=arguments.give_up_after_s)
-    sent = fan_out.send([record for record in records if record.service in names])
-    unsent = [
-        Result(record, "undelivered", reasons=("the service does not answer",))
-        for record in records
-        if record.service not in names
-    ]
-    held, interrupted = [], sent.interrupted
-    try:
-        held = [read_back(service, sent.results) for service in up]
-    except KeyboardInterrupt:
-        # What is known is still shown.
-        interrupted = True
-    return merge([*sent.results, *unsent], held, sent.elapsed_s), interrupted
-
-
 def _write(merged: Merged, json_file: str | None) -> bool:
     """Print the merged result, and write it for programs; tell whether all that was asked for could be written."""
-    text = json.dumps(as_json(merged), indent=2)
     if json_file == "-":
-        print(text)
+        write_json(merged, sys.stdout)
         return True
     show(merged, sys.stdout)
     try:
         if json_file:
-            Path(json_file).write_text(text + "\n", encoding="utf-8")
+            with Path(json_file).open("w", encoding="utf-8") as out:
+                write_json(merged, out)
     except OSError as error:
         _say(f"{json_file} could not be written: {error.strerror}.")
         return False

@@ -31,7 +31,7 @@ def sent_through(
     lock = threading.Lock()
 
     def between(connection: socket.socket, request: bytes) -> None:
-        if not request.startswith(b"POST"):
+        if not request.startswith(b"POST /users "):
             forward(users.url)(connection, request)
             return
         with lock:

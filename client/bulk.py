@@ -1,0 +1,210 @@
+"""The fan-out of large inputs: batches in place of records, read while they are sent, and read back at once."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
+from pathlib import Path
+from threading import Event, Lock, Thread
+
+import httpx
+
+from client.batches import Batch
+from client.delivery import Answer, Reading, deliver
+from client.inputs import InputError
+from client.ledger import Ledger
+from client.read_back import compare_batch
+from client.records import Result
+from client.reports import parcel, read, stored_rows
+from client.services import Service, connect
+from client.start_line import StartLine
+from client.waves import Waves
+
+# A batch is answered when all of it is stored, after those of other threads.
+_ANSWER_TIMEOUT_S = 30.0
+# How long Ctrl-C waits for requests that are under way.
+_STOPPED_WITHIN_S = 2.0
+# One service's differences are named up to this many.
+_MOST_DIFFERENCES = 100
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of one service's records so far, and what the read-back found."""
+
+    created: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    undelivered: int = 0
+    peak_in_flight: int = 0
+    differences: list[str] = field(default_factory=list)
+
+    @property
+    def sent(self) -> int:
+        """How many have their outcome."""
+        return self.created + self.unchanged + self.rejected + self.undelivered
+
+
+class Bulk:
+    """Sends the rows of files to their services, in batches, over threads; good for one `send`."""
+
+    def __init__(
+        self, services: Sequence[Service], up: AbstractSet[str], *, threads: int, give_up_after_s: float
+    ) -> None:
+        """Take the services, those that are up, and how many requests each may have at the same time."""
+        self._services = {service.name: service for service in services}
+        self._up = up
+        self._threads = threads
+        self._give_up_after_s = give_up_after_s
+        self._stop = Event()
+        # Set once users and products have their answers: from then on no order can be too early.
+        self._settled = Event()
+        self._start_line = StartLine({}, {})
+        self._lock = Lock()
+        self._answered_s: dict[str, float] = {}
+        self.tallies = {service.name: Tally() for service in services}
+        self.not_stored = Ledger()
+        self.unreadable: list[InputError] = []
+        self.elapsed_s = 0.0
+
+    def send(self, files: Mapping[str, Path], size: int) -> bool:
+        """Send the files' rows, `size` in a batch, and read them back; tell whether it was interrupted."""
+        waves = {name: Waves(file, name, size, self.not_stored) for name, file in files.items()}
+        batches = {name: wave.first() for name, wave in waves.items()}
+        # As many threads as have something to send from the start.
+        first = {name: self._readable(islice(batches[name], self._threads)) for name in files}
+        self._start_line = StartLine(self._services, {name: len(first[name]) for name in files if name in self._up})
+        crews = {
+            name: Thread(
+                target=self._send_all, args=(name, waves[name], first[name], batches[name]), name=name, daemon=True
+            )
+            for name in files
+        }
+        began_s = time.perf_counter()
+        try:
+            for crew in crews.values():
+                crew.start()
+            for name in crews.keys() - {"orders"}:
+                _join(crews[name])
+            self._settled.set()
+            for crew in crews.values():
+                _join(crew)
+        except KeyboardInterrupt:
+            self._interrupt(crews.values())
+        self.elapsed_s = time.perf_counter() - (self._start_line.released_s or began_s)
+        return self._stop.is_set()
+
+    def _readable(self, batches: Iterator[Batch]) -> list[Batch]:
+        """Return the batches, as far as they can be read."""
+        found: list[Batch] = []
+        try:
+            found.extend(batches)
+        except InputError as error:
+            self.unreadable.append(error)
+        return found
+
+    def _interrupt(self, crews: Iterable[Thread]) -> None:
+        """Let requests that are under way come to an end, if that is soon."""
+        self._stop.set()
+        self._settled.set()
+        self._start_line.abandon()
+        deadline_s = time.perf_counter() + _STOPPED_WITHIN_S
+        for crew in crews:
+            crew.join(max(0.0, deadline_s - time.perf_counter()))
+
+    def _send_all(self, name: str, waves: Waves, first: list[Batch], others: Iterator[Batch]) -> None:
+        """Send one service's rows, one wave after the other; runs on a thread of its own."""
+        self._send_wave(name, chain(first, others), len(first), self._start_line)
+        # Their order decides which of them is stored.
+        self._send_wave(name, waves.second(), 1)
+        self._send_wave(name, waves.without_id(), self._threads)
+
+    def _send_wave(
+        self, name: str, batches: Iterator[Batch], threads: int, start_line: StartLine | None = None
+    ) -> None:
+        taking = Lock()
+
+        def take() -> Batch | None:
+            with taking:
+                return next(iter(self._readable(islice(batches, 1))), None)
+
+        def work() -> None:
+            start = start_line.place() if start_line and name in self._up else _go
+            try:
+                with connect(self._services[name].url, _ANSWER_TIMEOUT_S) as client:
+                    while not self._stop.is_set() and (batch := take()):
+                        self._deliver(client, batch, start)
+            finally:
+                # The others must not wait for a thread that failed before it came to the start.
+                start()
+
+        crew = [Thread(target=work, daemon=True) for _ in range(threads)]
+        for thread in crew:
+            thread.start()
+        for thread in crew:
+            thread.join()
+
+    def _deliver(self, client: httpx.Client, batch: Batch, start: Callable[[], None], attempts: int = 0) -> None:
+        """Send a batch until each of its rows has its outcome, and read back what is stored."""
+        while batch.rows:
+            settled = self._settled.is_set()
+            answer = self._answer_to(batch, client, start)
+            answer = replace(answer, attempts=attempts + answer.attempts)
+            covered, not_stored = read(batch, answer)
+            done, batch = batch.parted(covered)
+            # These may have overtaken their users or products; when those have settled, the answer is final.
+            early = [p for p, result in not_stored.items() if result.problem == "unknown-reference" and not settled]
+            self._compare(client, done, not_stored, answer)
+            self._take_down(done, {p: not_stored[p] for p in not_stored.keys() - set(early)}, answer, len(early))
+            if early:
+                self._settled.wait()
+                self._deliver(client, done.only(early), start, answer.attempts)
+
+    def _answer_to(self, batch: Batch, client: httpx.Client, start: Callable[[], None]) -> Answer:
+        if why := self._silent(batch.service):
+            return Answer(Reading(reasons=(why,)), 0, 0.0, 0.0, 0.0)
+        answer = deliver(client, parcel(batch), give_up_after_s=self._give_up_after_s, stop=self._stop, start=start)
+        if answer.reading.status is not None:
+            self._answered_s[batch.service] = answer.ended_s
+        return answer
+
+    def _silent(self, name: str) -> str:
+        """Tell why there is no use in sending, or nothing."""
+        if name not in self._up:
+            return "the service does not answer"
+        since_s = self._answered_s.get(name, self._start_line.released_s or time.perf_counter())
+        return "the service fell silent" if time.perf_counter() - since_s > self._give_up_after_s else ""
+
+    def _take_down(self, batch: Batch, not_stored: Mapping[int, Result], answer: Answer, early: int) -> None:
+        """Add a batch's outcomes to the tally, and what was not stored to the ledger."""
+        undelivered = sum(result.outcome == "undelivered" for result in not_stored.values())
+        unchanged = (answer.reading.acknowledgement or {}).get("unchanged", 0)
+        with self._lock:
+            tally = self.tallies[batch.service]
+            tally.undelivered += undelivered
+            tally.rejected += len(not_stored) - undelivered
+            tally.unchanged += unchanged
+            tally.created += len(batch.rows) - len(not_stored) - early - unchanged
+            tally.peak_in_flight = max(tally.peak_in_flight, answer.reading.in_flight)
+        if not_stored:
+            self.not_stored.add(batch, not_stored)
+
+    def _compare(self, client: httpx.Client, batch: Batch, not_stored: Mapping[int, Result], answer: Answer) -> None:
+        """Compare what the service acknowledged with what it gives now."""
+        if not (stored := stored_rows(batch, not_stored, answer)):
+            return
+        differences = compare_batch(self._services[batch.service], client, stored)
+        with self._lock:
+            known = self.tallies[batch.service].differences
+            known += differences[: _MOST_DIFFERENCES - len(known)]
+
+
+def _go() -> None:
+    """Start at once."""
+
+
+def _join(thread: Thread) -> None:
+    # On Windows Ctrl-C does not interrupt a join that has no end.
+    while thread.is_alive():
+        thread.join(timeout=0.2)
