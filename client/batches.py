@@ -3,24 +3,25 @@
 import csv
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from json.encoder import encode_basestring
 from pathlib import Path
-from typing import Any
 
 from client.inputs import NUMBER, NUMERIC, InputError
 from client.json_items import LineError, json_items
 
-_BLOCK_BYTES = 1 << 20
 # Longer lines are no records, and would be held as a whole.
 _LONGEST_LINE_BYTES = 1 << 24
-# The id of a record that begins with it, as nearly all do.
-_LEADING_ID = re.compile(rb'(?m)^\{"id": ?([0-9]{1,18})[,}]')
+# How nearly all records begin.
+_LEADING_ID = re.compile(rb'\{"id": ?([0-9]{1,18})[,}]')
+_NUMBERS = re.compile(rf"(?:{NUMBER.pattern})(?:\n(?:{NUMBER.pattern}))*")
 
-# A row as it is sent, and the line that it stands on.
-_Numbered = tuple[int, bytes]
+# Rows as they are sent, and the lines that they stand on.
+_Portion = tuple[Sequence[int], list[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,9 @@ def batches_of(file: Path, service: str, size: int) -> Iterator[Batch]:
         InputError: the file can't be read, or not any further; what came before has been yielded.
     """
     try:
-        for numbered in _in_portions(_READERS[file.suffix](file), size):
-            rows = [row for _, row in numbered]
-            yield Batch(service, file.name, [line for line, _ in numbered], rows, _ids_of(rows))
+        for lines, rows in _READERS[file.suffix](file, size):
+            if rows:
+                yield Batch(service, file.name, lines, rows, _ids_of(rows))
     except OSError as error:
         raise InputError(f"{file}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
@@ -70,19 +71,10 @@ def batches_of(file: Path, service: str, size: int) -> Iterator[Batch]:
         raise InputError(f"{file}:{error.line}: {error}.") from error
 
 
-def _in_portions(blocks: Iterator[list[_Numbered]], size: int) -> Iterator[list[_Numbered]]:
-    waiting: list[_Numbered] = []
-    for block in blocks:
-        waiting += block
-        while len(waiting) >= size:
-            yield waiting[:size]
-            del waiting[:size]
-    if waiting:
-        yield waiting
-
-
 def _ids_of(rows: Sequence[bytes]) -> Sequence[int | None]:
-    found = _LEADING_ID.findall(b"".join(rows))
+    text = b"".join(rows)
+    # As many braces as rows, and an id after each of them: then no record is without one, and none has another inside.
+    found = _LEADING_ID.findall(text) if text.count(b"{") == len(rows) else []
     return list(map(int, found)) if len(found) == len(rows) else list(map(_id_of, rows))
 
 
@@ -95,43 +87,48 @@ def _id_of(row: bytes) -> int | None:
     return found if type(found) is int else None
 
 
-def _ndjson_rows(file: Path) -> Iterator[list[_Numbered]]:
+def _ndjson_rows(file: Path, size: int) -> Iterator[_Portion]:
     with file.open("rb") as source:
-        rest, number = source.read(3).removeprefix(b"\xef\xbb\xbf"), 0
-        while block := source.read(_BLOCK_BYTES):
-            *lines, rest = (rest + block).split(b"\n")
-            yield [(place, line + b"\n") for place, line in enumerate(lines, number + 1) if line and not line.isspace()]
-            number += len(lines)
-            if len(rest) > _LONGEST_LINE_BYTES:
-                raise LineError(number + 1, "the line is too long to be a record")
-        if rest.strip():
-            yield [(number + 1, rest + b"\n")]
+        if source.read(len(BOM_UTF8)) != BOM_UTF8:
+            source.seek(0)
+        first = 1
+        while rows := list(islice(iter(partial(source.readline, _LONGEST_LINE_BYTES), b""), size)):
+            if max(map(len, rows)) == _LONGEST_LINE_BYTES:
+                raise LineError(first, "from here on a line is too long to be a record")
+            rows[-1] = rows[-1].removesuffix(b"\n") + b"\n"
+            lines: Sequence[int] = range(first, first + len(rows))
+            first += len(rows)
+            if any(map(bytes.isspace, rows)):
+                lines = [line for line, row in zip(lines, rows, strict=True) if not row.isspace()]
+                rows = [row for row in rows if not row.isspace()]
+            yield lines, rows
 
 
-def _json_rows(file: Path) -> Iterator[list[_Numbered]]:
+def _json_rows(file: Path, size: int) -> Iterator[_Portion]:
     with file.open(encoding="utf-8-sig") as source:
         items = json_items(source)
-        while block := list(islice(items, 1_000)):
+        while portion := list(islice(items, size)):
             # Line breaks stand between values alone, where they mean as much as spaces.
-            yield [(line, text.replace("\n", " ").replace("\r", " ").encode() + b"\n") for line, text in block]
+            rows = [text.replace("\n", " ").replace("\r", " ").encode() + b"\n" for _, text in portion]
+            yield [line for line, _ in portion], rows
 
 
-def _csv_rows(file: Path) -> Iterator[list[_Numbered]]:
+def _csv_rows(file: Path, size: int) -> Iterator[_Portion]:
     with file.open(encoding="utf-8-sig", newline="") as source:
         rows = csv.reader(source, strict=True)
         try:
             columns = next(rows, [])
-            while block := [(rows.line_num, row) for row in islice(rows, 1_000)]:
-                numbered = [(line, row) for line, row in block if row]
-                texts = _all_at_once(columns, [row for _, row in numbered])
-                if texts is None:
-                    texts = [_as_json(columns, row) for _, row in numbered]
-                yield [(line, text.encode()) for (line, _), text in zip(numbered, texts, strict=True)]
+            while portion := [(rows.line_num, row) for row in islice(rows, size)]:
+                cells = [row for _, row in portion if row]
+                yield (
+                    [line for line, row in portion if row],
+                    _all_at_once(columns, cells) or [_as_json(columns, row).encode() for row in cells],
+                )
         except csv.Error as error:
             raise LineError(rows.line_num, str(error)) from error
 
 
-def _all_at_once(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str] | None:
+def _all_at_once(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[bytes] | None:
     """Return the rows as lines of JSON, or None where one of them needs to be looked at by itself."""
     if set(map(len, rows)) != {len(columns)}:
         return None
@@ -144,10 +141,7 @@ def _all_at_once(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[
         else:
             return None
     template = "{" + ",".join(f"{json.dumps(name).replace('%', '%%')}:%s" for name in columns) + "}\n"
-    return [template % values for values in zip(*literals, strict=True)]
-
-
-_NUMBERS = re.compile(rf"(?:{NUMBER.pattern})(?:\n(?:{NUMBER.pattern}))*")
+    return [(template % values).encode() for values in zip(*literals, strict=True)]
 
 
 def _as_json(columns: Sequence[str], row: Sequence[str]) -> str:
@@ -161,7 +155,7 @@ def _as_json(columns: Sequence[str], row: Sequence[str]) -> str:
     return "{" + ",".join(members) + "}\n"
 
 
-_READERS: dict[str, Callable[[Path], Iterator[list[Any]]]] = {
+_READERS: dict[str, Callable[[Path, int], Iterator[_Portion]]] = {
     ".csv": _csv_rows,
     ".json": _json_rows,
     ".ndjson": _ndjson_rows,

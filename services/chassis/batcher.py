@@ -34,6 +34,7 @@ class Batcher(Generic[Item, Result]):
         self._max_waiting = max_waiting
         self._size_of = size_of
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._waiting_size = 0
         self._worker: asyncio.Task[None] | None = None
         self.batches = 0
 
@@ -48,6 +49,7 @@ class Batcher(Generic[Item, Result]):
             raise Overloaded("Too many requests are waiting; nothing was done for this one.")
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, done))
+        self._waiting_size += self._size_of(item)
         if self._worker is None:
             self._worker = asyncio.create_task(self._work_off())
         return done
@@ -68,23 +70,25 @@ class Batcher(Generic[Item, Result]):
     async def _all_that_has_arrived(self) -> None:
         """Return when two turns of the event loop, one to read from sockets and one to parse, bring nothing more."""
         seen = 0
-        while seen < len(self._waiting):
+        # What is much already is not held back for more.
+        while seen < len(self._waiting) and self._waiting_size < self._max_batch / 8:
             seen = len(self._waiting)
             await asyncio.sleep(0)
             await asyncio.sleep(0)
 
     def _next_batch(self) -> list[tuple[Item, "asyncio.Future[Result]"]]:
         batch: list[tuple[Item, asyncio.Future[Result]]] = []
-        room = self._max_batch
-        while self._waiting and (room > 0 or not batch):
+        size = 0
+        while self._waiting:
             item, done = self._waiting[0]
-            if batch and self._size_of(item) > room:
+            size += self._size_of(item)
+            if batch and size > self._max_batch:
                 break
             self._waiting.popleft()
+            self._waiting_size -= self._size_of(item)
             # Nobody waits any more for what was cancelled before its turn came.
             if not done.cancelled():
                 batch.append((item, done))
-                room -= self._size_of(item)
         return batch
 
     async def _work_on(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from services.chassis.errors import InvalidQuery, InvalidRecord, MalformedBody, ServiceError
 from services.chassis.reasons import reasons_of
@@ -39,7 +39,8 @@ class Parser(Generic[Value]):
     def __init__(self, kind: Any) -> None:
         """Take the TypedDict to read."""
         self.adapter: TypeAdapter[Value] = TypeAdapter(kind)
-        self._many: TypeAdapter[list[Value]] = TypeAdapter(list[kind])
+        # Of many records, hardly any text occurs twice: looking for it takes longer than making it.
+        self._many: TypeAdapter[list[Value]] = TypeAdapter(list[kind], config=ConfigDict(cache_strings="keys"))
         self.schema = self.adapter.json_schema()
         self.fields: dict[str, dict[str, Any]] = self.schema["properties"]
         # Only decimals could be rounded on their way in.

@@ -86,7 +86,10 @@ class Ndjson:
     def take(self, data: bytes, *, final: bool) -> tuple[Rows, bytes]:
         """Return the rows of the whole lines, and the line that is not whole yet."""
         end = len(data) if final else data.rfind(b"\n") + 1
-        lines, rest = data[:end].replace(b"\r\n", b"\n").strip(b"\n"), data[end:]
+        lines, rest = data[:end], data[end:]
+        if b"\r" in lines:
+            lines = lines.replace(b"\r\n", b"\n")
+        lines = lines.strip(b"\n")
         breaks = lines.count(b"\n")
         # Where every line begins and ends with a brace, the lines joined by commas are an array of just these rows.
         if lines.count(b"}\n{") == breaks:

@@ -178,7 +178,7 @@ def test_a_lookup_gives_the_records_themselves_to_those_who_accept_lines(resourc
         headers={"accept": "application/x-ndjson"},
     )
     assert (response.status_code, response.headers["content-type"]) == (200, "application/x-ndjson")
-    assert [json.loads(line) for line in response.text.splitlines()] == [records[0], records[2]]
+    assert [json.loads(line) for line in response.text.splitlines()] == [records[2], records[0]]
 
 
 def test_a_lookup_of_as_many_ids_as_are_allowed_is_read(resource: Resource) -> None:

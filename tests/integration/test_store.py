@@ -75,10 +75,10 @@ def test_a_batch_of_many_blocks_is_stored_whole_or_sorted_out(tmp_path: Path) ->
     with_store(tmp_path / "things.db", use)
 
 
-def test_records_are_given_as_lines_of_json_by_id(tmp_path: Path) -> None:
+def test_records_are_given_as_lines_of_json_in_the_order_of_the_ids(tmp_path: Path) -> None:
     async def use(store: Store) -> None:
         await store.insert([thing(3, 'say "hi"\n', "0.10"), thing(1, "é", "1234567.00"), thing(2)])
-        lines = b'{"id":1,"name":"\xc3\xa9","price":1234567.00}\n{"id":3,"name":"say \\"hi\\"\\n","price":0.10}\n'
+        lines = b'{"id":3,"name":"say \\"hi\\"\\n","price":0.10}\n{"id":1,"name":"\xc3\xa9","price":1234567.00}\n'
         assert await store.ndjson([3, 4, 1]) == lines
         assert await store.ndjson([7]) == b""
 

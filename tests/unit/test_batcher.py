@@ -105,7 +105,6 @@ def test_a_full_queue_refuses_at_once_and_serves_the_others() -> None:
         bench = Bench()
         batcher = Batcher(bench.work, max_batch=10, max_waiting=2)
         waiters = [batcher.submit(item) for item in (1, 2)]
-        await asyncio.sleep(0)
         with pytest.raises(Overloaded):
             await batcher.submit(3)
         bench.go.release()

@@ -47,7 +47,7 @@ class Store(Protocol):
         """Return up to `limit` records with an id above `after` and those values, by id."""
 
     async def ndjson(self, ids: Sequence[int]) -> bytes:
-        """Return the records with those ids, each a line of JSON with its columns in order, by id."""
+        """Return the records with those ids, each a line of JSON with its columns in order, in the order of the ids."""
 
     async def missing(self, ids: Sequence[int]) -> list[int]:
         """Return those of the ids that no record has, ascending, each once."""
