@@ -5,8 +5,11 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+# All that the benchmarks install, generate and measure.
+BENCH := .bench
+SOUL := 0.8.2
 
-.PHONY: help run test check format pins clean
+.PHONY: help run test check bench format pins clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +26,9 @@ check: $(VENV)/test ## Check lint, format, types and import directions
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 
+bench: $(VENV)/run $(BENCH)/venv/made $(BENCH)/soul-$(SOUL) ## Measure what is claimed of speed (a part of it: ONLY="single bulk")
+	$(BIN)/python -m benchmarks $(ONLY)
+
 format: $(VENV)/test ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -32,9 +38,11 @@ pins: $(VENV)/test ## Choose the newest releases of all packages anew
 		--custom-compile-command "make pins" requirements.in -o requirements.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make pins" requirements-dev.in -o requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make pins" requirements-bench.in -o requirements-bench.txt
 
 clean: ## Remove what the other commands made, the local databases too
-	rm -rf $(VENV) databases .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage
+	rm -rf $(VENV) $(BENCH) databases .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage
 
 $(VENV)/made:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; install it, or say where it is: make PYTHON=..."; exit 1; }
@@ -48,3 +56,14 @@ $(VENV)/run: requirements.txt $(VENV)/made
 $(VENV)/test: requirements-dev.txt $(VENV)/run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
+
+$(BENCH)/venv/made: requirements-bench.txt $(VENV)/made
+	$(BIN)/python -m venv $(BENCH)/venv
+	$(BENCH)/venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	@touch $@
+
+# A rival: where it can't be installed, the benchmarks say so and go on. Its driver may be compiled for two minutes.
+$(BENCH)/soul-$(SOUL):
+	@mkdir -p $(BENCH)
+	-SCARF_ANALYTICS=false npm install --silent --no-save --no-package-lock --no-audit --no-fund \
+		--prefix $(BENCH)/soul soul-cli@$(SOUL) && touch $@

@@ -1,0 +1,1 @@
+"""What our services are compared with."""
