@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any
 
@@ -16,8 +16,6 @@ from services.chassis.store import Inserted
 
 # The most rows that an answer lists; it says how many more there are.
 MOST_LISTED = 10_000
-# How many chunks of a body may be on their way to the disk while the next one is read: what one commit takes.
-_CHUNKS_AHEAD = 4
 
 _COUNT = {"type": "integer", "minimum": 0}
 REPORT_SCHEMA: dict[str, Any] = {
@@ -111,29 +109,43 @@ async def store_all(chunks: AsyncIterator[Rows], service: Service, report: Repor
         MalformedBody, InvalidRecord, BodyTooLarge: nothing of the body could be read.
         Unavailable, StorageFull: not all could be stored; what was, is.
     """
-    waiting: deque[tuple[Rows, Awaitable[Inserted]]] = deque()
-
-    async def settle(most: int) -> None:
-        while len(waiting) > most:
-            rows, inserted = waiting.popleft()
-            report.add(rows, await inserted)
-
+    waiting: deque[tuple[Rows, asyncio.Future[Inserted]]] = deque()
+    broken: Refused | None = None
     try:
         async for rows in chunks:
-            known = _without_unknown(rows, await service.check(rows.records))
-            waiting.append((known, service.insert_many(known.records)))
+            waiting.append(await _begun(rows, service))
             # Other requests have their turn between two chunks.
             await asyncio.sleep(0)
-            await settle(_CHUNKS_AHEAD)
+            while waiting and waiting[0][1].done():
+                _settle(waiting, report)
     except (MalformedBody, InvalidRecord, BodyTooLarge) as error:
-        await settle(0)
-        if not report.received:
-            raise
-        report.add(Rows([], {0: Refused(None, error)}), Inserted([], {}))
+        broken = Refused(None, error)
     finally:
         # What is being committed when the sender goes away is committed all the same.
         await asyncio.gather(*(inserted for _, inserted in waiting), return_exceptions=True)
-    await settle(0)
+    while waiting:
+        _settle(waiting, report)
+    if broken and not report.received:
+        raise broken.error
+    if broken:
+        report.add(Rows([], {0: broken}), Inserted([], {}))
+
+
+async def _begun(rows: Rows, service: Service) -> tuple[Rows, "asyncio.Future[Inserted]"]:
+    """Return the rows with those refused whose references do not exist, and what will have become of the others."""
+    try:
+        known = _without_unknown(rows, await service.check(rows.records))
+        inserted = service.insert_many(known.records)
+    except BaseException:
+        service.room.release()
+        raise
+    inserted.add_done_callback(lambda _: service.room.release())
+    return known, inserted
+
+
+def _settle(waiting: "deque[tuple[Rows, asyncio.Future[Inserted]]]", report: Report) -> None:
+    rows, inserted = waiting.popleft()
+    report.add(rows, inserted.result())
 
 
 def _without_unknown(rows: Rows, unknown: Unknown) -> Rows:

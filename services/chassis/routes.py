@@ -110,7 +110,7 @@ def _add_create_many(app: FastAPI, service: Service) -> None:
         form = formats.get(media_type(request))
         if form is None:
             raise errors.UnsupportedMediaType(f"Send the records as {', '.join(formats)}.")
-        chunks = rows_of(request.stream(), form(parser), service.settings.max_body_bytes)
+        chunks = rows_of(request.stream(), form(parser), service.settings.max_body_bytes, service.room)
         await store_all(chunks, service, report)
         status, body = report.answer()
         return Response(to_json(body), status, media_type=_JSON)

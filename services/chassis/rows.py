@@ -4,6 +4,7 @@ Validating a chunk as one array is several times faster than row by row, so that
 with it, its rows are taken one by one, so that the good ones are kept and each bad one gets its reasons.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,8 +55,12 @@ class Format(Protocol):
         """
 
 
-async def rows_of(body: AsyncIterator[bytes], form: Format, max_row_bytes: int) -> AsyncIterator[Rows]:
+async def rows_of(
+    body: AsyncIterator[bytes], form: Format, max_row_bytes: int, room: asyncio.Semaphore
+) -> AsyncIterator[Rows]:
     """Yield the rows of a body while it arrives; no more of it is held than a chunk and a row.
+
+    Each chunk takes a place of the room before it is parsed, and whoever gets it gives the place back.
 
     Raises:
         BodyTooLarge: a row is longer than `max_row_bytes`.
@@ -65,15 +70,24 @@ async def rows_of(body: AsyncIterator[bytes], form: Format, max_row_bytes: int) 
     async for piece in body:
         data += piece
         while len(data) >= wanted:
-            rows, rest = form.take(data[:wanted], final=False)
+            rows, rest = await _taken(form, data[:wanted], room, final=False)
             yield rows
             if len(rest) > max_row_bytes:
                 raise BodyTooLarge(f"A row may have at most {max_row_bytes} bytes.")
             data, wanted = rest + data[wanted:], len(rest) + CHUNK_BYTES
-    rows, data = form.take(data, final=True)
+    rows, data = await _taken(form, data, room, final=True)
     yield rows
     # Says so where something is left that can't be read.
     form.take(data, final=True)
+
+
+async def _taken(form: Format, data: bytes, room: asyncio.Semaphore, *, final: bool) -> tuple[Rows, bytes]:
+    await room.acquire()
+    try:
+        return form.take(data, final=final)
+    except BaseException:
+        room.release()
+        raise
 
 
 class Ndjson:

@@ -1,6 +1,7 @@
 """One service: what it is made of, and what it does with a record."""
 
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from decimal import Decimal
 from itertools import accumulate, chain
@@ -15,6 +16,9 @@ from services.chassis.store import Inserted, Outcome, Record, make_store
 
 # What is kept of a field, by its JSON type: nothing is rounded.
 _KINDS = {"integer": int, "number": Decimal, "string": str}
+
+# Enough for the next batch to be parsed while one is committed, and little enough to leave memory as it is.
+_CHUNKS_ON_THEIR_WAY = 32
 
 
 class Service:
@@ -33,6 +37,8 @@ class Service:
         self.inserts: Batcher[Sequence[Record], Inserted] = Batcher(
             self._insert_groups, max_batch=settings.max_batch, max_waiting=settings.max_waiting, size_of=len
         )
+        # What bulk bodies may have on its way to the disk, all of them together: what comes in faster has to wait.
+        self.room = asyncio.Semaphore(_CHUNKS_ON_THEIR_WAY)
         self.check: Check = _nothing_to_check
 
     @asynccontextmanager
@@ -67,7 +73,7 @@ class Service:
             raise refusal
         return outcome, record_id
 
-    def insert_many(self, records: Sequence[Record]) -> Awaitable[Inserted]:
+    def insert_many(self, records: Sequence[Record]) -> "asyncio.Future[Inserted]":
         """Return what will have become of each of the records, whose references were checked, once it is on disk.
 
         They are stored in the order of these calls. Raises `Overloaded` at once, and later whatever the store does.

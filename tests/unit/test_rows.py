@@ -36,7 +36,9 @@ def read(body: bytes, form: Format, piece_bytes: int = 1 << 20, max_row_bytes: i
     async def collect() -> list[Row]:
         found: list[Row] = []
         try:
-            async for some in rows_of(pieces(), form, max_row_bytes):
+            room = asyncio.Semaphore(1)
+            async for some in rows_of(pieces(), form, max_row_bytes, room):
+                room.release()
                 records = iter(some.records)
                 found += [some.refused.get(place) or next(records) for place in range(some.received)]
         except ServiceError as error:
