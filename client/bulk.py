@@ -14,6 +14,7 @@ from client.batches import Batch
 from client.delivery import Answer, Reading, deliver
 from client.inputs import InputError
 from client.ledger import Ledger
+from client.merge import Merged, Summary
 from client.read_back import compare_batch
 from client.records import Result
 from client.reports import parcel, read, stored_rows
@@ -94,6 +95,23 @@ class Bulk:
             self._interrupt(crews.values())
         self.elapsed_s = time.perf_counter() - (self._start_line.released_s or began_s)
         return self._stop.is_set()
+
+    def merged(self, counts: Mapping[str, int | None]) -> Merged:
+        """Return what became of everything; `counts` is what each service now holds in all, where it says so."""
+        summaries = {
+            name: Summary(
+                tally.sent,
+                tally.created,
+                tally.unchanged,
+                tally.rejected,
+                tally.undelivered,
+                counts.get(name),
+                tally.peak_in_flight,
+            )
+            for name, tally in self.tallies.items()
+        }
+        differences = [difference for tally in self.tallies.values() for difference in tally.differences]
+        return Merged(summaries, self.not_stored, self.elapsed_s, differences)
 
     def _readable(self, batches: Iterator[Batch]) -> list[Batch]:
         """Return the batches, as far as they can be read."""

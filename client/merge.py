@@ -2,11 +2,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TextIO
 
-from client.bulk import Bulk
 from client.read_back import Held
 from client.records import SERVICES, Result
 
@@ -73,24 +72,6 @@ def _summary(results: Sequence[Result], stored: int | None) -> Summary:
         stored=stored,
         peak_in_flight=max((result.in_flight for result in results), default=0),
     )
-
-
-def merge_bulk(bulk: Bulk, counts: Mapping[str, int | None]) -> Merged:
-    """Return what became of a large run; `counts` is what the services now hold in all."""
-    summaries = {
-        name: Summary(
-            tally.sent,
-            tally.created,
-            tally.unchanged,
-            tally.rejected,
-            tally.undelivered,
-            counts[name],
-            tally.peak_in_flight,
-        )
-        for name, tally in bulk.tallies.items()
-    }
-    differences = [difference for tally in bulk.tallies.values() for difference in tally.differences]
-    return Merged(summaries, bulk.not_stored, bulk.elapsed_s, differences)
 
 
 def write_json(merged: Merged, out: TextIO) -> None:

@@ -11,12 +11,10 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from client.arguments import DEFAULT_BATCH, DEFAULT_THREADS, FEWEST_THREADS, LARGE_BYTES, Arguments, parse
-from client.bulk import Bulk
 from client.fan_out import FanOut
 from client.inputs import InputError, files_in, read_all
 from client.local import StartError, local_services
-from client.merge import Merged, merge, merge_bulk, write_json
-from client.progress import shown
+from client.merge import Merged, merge, write_json
 from client.read_back import read_back
 from client.records import SERVICES, Record, Result
 from client.rendering import show
@@ -97,17 +95,21 @@ def _send_batches(
     files: Mapping[str, Path], size: int, services: Sequence[Service], up: set[str], arguments: Arguments
 ) -> int:
     """Send the files in batches while they are read, write what became of them, and return the exit status."""
+    # Imported here, since thirty records need not wait for what a million take.
+    from client.bulk import Bulk  # noqa: PLC0415
+    from client.progress import shown  # noqa: PLC0415
+
     threads = arguments.threads or FEWEST_THREADS
     bulk = Bulk(services, up, threads=threads, give_up_after_s=arguments.give_up_after_s)
     with shown(bulk.tallies):
         interrupted = bulk.send(files, size)
-    counts: dict[str, int | None] = dict.fromkeys(SERVICES)
+    counts: dict[str, int | None] = {}
     for service in (service for service in services if service.name in up):
         try:
             counts[service.name] = service.count()
         except Unreadable as error:
             bulk.tallies[service.name].differences.append(str(error))
-    status = _finish(merge_bulk(bulk, counts), interrupted=interrupted, arguments=arguments)
+    status = _finish(bulk.merged(counts), interrupted=interrupted, arguments=arguments)
     for unreadable in bulk.unreadable:
         _say(f"{unreadable} What follows was not sent.")
     return USAGE if bulk.unreadable and not interrupted else status

@@ -72,7 +72,7 @@ class Service:
         return count
 
     def records(self, ids: Sequence[int], client: httpx.Client | None = None) -> bytes:
-        """Return the stored records with those ids, in that order, a line of JSON each; raise `Unreadable` where it fails."""
+        """Return the stored records with those ids, in that order, a line of JSON each; raise `Unreadable` if not."""
         accept = {"accept": "application/x-ndjson"}
         try:
             response = (client or self.client).post(f"/{self.name}/lookup", json={"ids": ids}, headers=accept)
