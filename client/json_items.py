@@ -31,10 +31,11 @@ def json_items(source: TextIO) -> Iterator[tuple[int, str]]:
     window.at += mark == "]"
     while mark == ",":
         window.mark()
-        yield window.line(), window.item()
+        line = window.line()
+        yield line, window.item()
         mark = window.mark()
         if mark not in {",", "]"}:
-            raise LineError(window.line(), "no comma and no end after this item of the array")
+            raise LineError(line, "no comma and no end after this item of the array")
         window.at += 1
     if window.mark():
         raise LineError(window.line(), "something follows the array")
