@@ -10,8 +10,9 @@ from functools import partial
 from itertools import islice
 from json.encoder import encode_basestring
 from pathlib import Path
+from typing import TypeVar
 
-from client.inputs import NUMBER, NUMERIC, InputError
+from client.inputs import NUMBER, NUMERIC, InputError, id_of
 from client.json_items import LineError, json_items
 
 # Longer lines are no records, and would be held as a whole.
@@ -20,6 +21,7 @@ _LONGEST_LINE_BYTES = 1 << 24
 _LEADING_ID = re.compile(rb'\{"id": ?([0-9]{1,18})[,}]')
 _NUMBERS = re.compile(rf"(?:{NUMBER.pattern})(?:\n(?:{NUMBER.pattern}))*")
 
+Item = TypeVar("Item")
 # Rows as they are sent, and the lines that they stand on.
 _Portion = tuple[Sequence[int], list[bytes]]
 
@@ -60,6 +62,8 @@ def batches_of(file: Path, service: str, size: int) -> Iterator[Batch]:
         InputError: the file can't be read, or not any further; what came before has been yielded.
     """
     try:
+        if not file.stat().st_size:
+            raise InputError(f"{file} is empty.")
         for lines, rows in _READERS[file.suffix](file, size):
             if rows:
                 yield Batch(service, file.name, lines, rows, _ids_of(rows))
@@ -73,18 +77,27 @@ def batches_of(file: Path, service: str, size: int) -> Iterator[Batch]:
 
 def _ids_of(rows: Sequence[bytes]) -> Sequence[int | None]:
     text = b"".join(rows)
-    # As many braces as rows, and an id after each of them: then no record is without one, and none has another inside.
-    found = _LEADING_ID.findall(text) if text.count(b"{") == len(rows) else []
-    return list(map(int, found)) if len(found) == len(rows) else list(map(_id_of, rows))
+    # Every row begins with an id, and no brace and no id is left that could stand anywhere else.
+    if text.count(b'\n{"id":') + text.startswith(b'{"id":') == text.count(b"{") == text.count(b'"id"') == len(rows):
+        found = list(map(int, _LEADING_ID.findall(text)))
+        if len(found) == len(rows):
+            return found
+    return list(map(id_of, rows))
 
 
-def _id_of(row: bytes) -> int | None:
-    try:
-        record = json.loads(row)
-    except (ValueError, RecursionError):
-        return None
-    found = record.get("id") if isinstance(record, dict) else None
-    return found if type(found) is int else None
+def _in_portions(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
+    """Yield the items, `size` at a time; what came before an error is yielded before it is raised."""
+    while True:
+        portion: list[Item] = []
+        try:
+            portion.extend(islice(items, size))
+        except Exception:
+            if portion:
+                yield portion
+            raise
+        if not portion:
+            return
+        yield portion
 
 
 def _ndjson_rows(file: Path, size: int) -> Iterator[_Portion]:
@@ -92,7 +105,7 @@ def _ndjson_rows(file: Path, size: int) -> Iterator[_Portion]:
         if source.read(len(BOM_UTF8)) != BOM_UTF8:
             source.seek(0)
         first = 1
-        while rows := list(islice(iter(partial(source.readline, _LONGEST_LINE_BYTES), b""), size)):
+        for rows in _in_portions(iter(partial(source.readline, _LONGEST_LINE_BYTES), b""), size):
             if max(map(len, rows)) == _LONGEST_LINE_BYTES:
                 raise LineError(first, "from here on a line is too long to be a record")
             rows[-1] = rows[-1].removesuffix(b"\n") + b"\n"
@@ -100,14 +113,14 @@ def _ndjson_rows(file: Path, size: int) -> Iterator[_Portion]:
             first += len(rows)
             if any(map(bytes.isspace, rows)):
                 lines = [line for line, row in zip(lines, rows, strict=True) if not row.isspace()]
-                rows = [row for row in rows if not row.isspace()]
+                yield lines, [row for row in rows if not row.isspace()]
+                continue
             yield lines, rows
 
 
 def _json_rows(file: Path, size: int) -> Iterator[_Portion]:
     with file.open(encoding="utf-8-sig") as source:
-        items = json_items(source)
-        while portion := list(islice(items, size)):
+        for portion in _in_portions(json_items(source), size):
             # Line breaks stand between values alone, where they mean as much as spaces.
             rows = [text.replace("\n", " ").replace("\r", " ").encode() + b"\n" for _, text in portion]
             yield [line for line, _ in portion], rows
@@ -118,7 +131,7 @@ def _csv_rows(file: Path, size: int) -> Iterator[_Portion]:
         rows = csv.reader(source, strict=True)
         try:
             columns = next(rows, [])
-            while portion := [(rows.line_num, row) for row in islice(rows, size)]:
+            for portion in _in_portions(((rows.line_num, row) for row in rows), size):
                 cells = [row for _, row in portion if row]
                 yield (
                     [line for line, row in portion if row],
@@ -136,7 +149,7 @@ def _all_at_once(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[
     for name, cells in zip(columns, zip(*rows, strict=True), strict=True):
         if name not in NUMERIC:
             literals.append(list(map(encode_basestring, cells)))
-        elif _NUMBERS.fullmatch("\n".join(cells)):
+        elif _NUMBERS.fullmatch("\n".join(cells)) and not any("\n" in cell for cell in cells):
             literals.append(cells)
         else:
             return None

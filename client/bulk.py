@@ -18,7 +18,7 @@ from client.merge import Merged, Summary
 from client.read_back import compare_batch
 from client.records import Result
 from client.reports import parcel, read, stored_rows
-from client.services import Service, connect
+from client.services import Service, Unreadable, connect
 from client.start_line import StartLine
 from client.waves import Waves
 
@@ -26,6 +26,8 @@ from client.waves import Waves
 _ANSWER_TIMEOUT_S = 30.0
 # How long Ctrl-C waits for requests that are under way.
 _STOPPED_WITHIN_S = 2.0
+# Between two questions to a service that could not answer.
+_PAUSE_S = 0.2
 # One service's differences are named up to this many.
 _MOST_DIFFERENCES = 100
 
@@ -64,15 +66,19 @@ class Bulk:
         self._start_line = StartLine({}, {})
         self._lock = Lock()
         self._answered_s: dict[str, float] = {}
+        self._finished: dict[str, Event] = {}
         self.tallies = {service.name: Tally() for service in services}
         self.not_stored = Ledger()
-        self.unreadable: list[InputError] = []
+        self.unreadable: dict[str, InputError] = {}
+        # Whether a thread ended by a defect of this program, and left records without their outcome.
+        self.failed = False
         self.elapsed_s = 0.0
 
     def send(self, files: Mapping[str, Path], size: int) -> bool:
         """Send the files' rows, `size` in a batch, and read them back; tell whether it was interrupted."""
         waves = {name: Waves(file, name, size, self.not_stored) for name, file in files.items()}
         batches = {name: wave.first() for name, wave in waves.items()}
+        self._finished = {name: Event() for name in files}
         # As many threads as have something to send from the start.
         first = {name: self._readable(islice(batches[name], self._threads)) for name in files}
         self._start_line = StartLine(self._services, {name: len(first[name]) for name in files if name in self._up})
@@ -86,15 +92,15 @@ class Bulk:
         try:
             for crew in crews.values():
                 crew.start()
-            for name in crews.keys() - {"orders"}:
-                _join(crews[name])
+            self._await(files.keys() - {"orders"})
             self._settled.set()
-            for crew in crews.values():
-                _join(crew)
+            self._await(files)
         except KeyboardInterrupt:
-            self._interrupt(crews.values())
-        self.elapsed_s = time.perf_counter() - (self._start_line.released_s or began_s)
-        return self._stop.is_set()
+            self._interrupt(files)
+            return True
+        finally:
+            self.elapsed_s = time.perf_counter() - (self._start_line.released_s or began_s)
+        return False
 
     def merged(self, counts: Mapping[str, int | None]) -> Merged:
         """Return what became of everything; `counts` is what each service now holds in all, where it says so."""
@@ -111,6 +117,8 @@ class Bulk:
             for name, tally in self.tallies.items()
         }
         differences = [difference for tally in self.tallies.values() for difference in tally.differences]
+        if self.failed:
+            differences.append("this program failed, and not every record has its outcome")
         return Merged(summaries, self.not_stored, self.elapsed_s, differences)
 
     def _readable(self, batches: Iterator[Batch]) -> list[Batch]:
@@ -119,21 +127,38 @@ class Bulk:
         try:
             found.extend(batches)
         except InputError as error:
-            self.unreadable.append(error)
+            # The same file may be read twice.
+            self.unreadable[str(error)] = error
         return found
 
-    def _interrupt(self, crews: Iterable[Thread]) -> None:
+    def _await(self, names: Iterable[str]) -> None:
+        # Not by joining threads: one whose join is interrupted counts as ended, github.com/python/cpython/issues/90882.
+        for name in names:
+            # On Windows Ctrl-C does not interrupt a wait that has no end.
+            while not self._finished[name].wait(timeout=0.2):
+                pass
+
+    def _interrupt(self, names: Iterable[str]) -> None:
         """Let requests that are under way come to an end, if that is soon."""
         self._stop.set()
         self._settled.set()
         self._start_line.abandon()
         deadline_s = time.perf_counter() + _STOPPED_WITHIN_S
-        for crew in crews:
-            crew.join(max(0.0, deadline_s - time.perf_counter()))
+        for name in names:
+            self._finished[name].wait(max(0.0, deadline_s - time.perf_counter()))
 
     def _send_all(self, name: str, waves: Waves, first: list[Batch], others: Iterator[Batch]) -> None:
         """Send one service's rows, one wave after the other; runs on a thread of its own."""
-        self._send_wave(name, chain(first, others), len(first), self._start_line)
+        try:
+            self._send_waves(name, waves, chain(first, others), len(first))
+        finally:
+            self._finished[name].set()
+
+    def _send_waves(self, name: str, waves: Waves, first: Iterator[Batch], threads: int) -> None:
+        self._send_wave(name, first, threads, self._start_line)
+        if name == "orders":
+            # What comes now depends on what became of all the others.
+            self._settled.wait()
         # Their order decides which of them is stored.
         self._send_wave(name, waves.second(), 1)
         self._send_wave(name, waves.without_id(), self._threads)
@@ -153,6 +178,10 @@ class Bulk:
                 with connect(self._services[name].url, _ANSWER_TIMEOUT_S) as client:
                     while not self._stop.is_set() and (batch := take()):
                         self._deliver(client, batch, start)
+            except BaseException:
+                self.failed = True
+                self._stop.set()
+                raise
             finally:
                 # The others must not wait for a thread that failed before it came to the start.
                 start()
@@ -177,13 +206,15 @@ class Bulk:
             self._take_down(done, {p: not_stored[p] for p in not_stored.keys() - set(early)}, answer, len(early))
             if early:
                 self._settled.wait()
+                # It was we who were silent.
+                self._answered_s[done.service] = time.perf_counter()
                 self._deliver(client, done.only(early), start, answer.attempts)
 
     def _answer_to(self, batch: Batch, client: httpx.Client, start: Callable[[], None]) -> Answer:
         if why := self._silent(batch.service):
             return Answer(Reading(reasons=(why,)), 0, 0.0, 0.0, 0.0)
         answer = deliver(client, parcel(batch), give_up_after_s=self._give_up_after_s, stop=self._stop, start=start)
-        if answer.reading.status is not None:
+        if answer.reading.status is not None and not answer.reading.again:
             self._answered_s[batch.service] = answer.ended_s
         return answer
 
@@ -212,17 +243,21 @@ class Bulk:
         """Compare what the service acknowledged with what it gives now."""
         if not (stored := stored_rows(batch, not_stored, answer)):
             return
-        differences = compare_batch(self._services[batch.service], client, stored)
+        differences = self._differences(self._services[batch.service], client, stored)
         with self._lock:
             known = self.tallies[batch.service].differences
             known += differences[: _MOST_DIFFERENCES - len(known)]
 
+    def _differences(self, service: Service, client: httpx.Client, stored: Mapping[int, bytes]) -> list[str]:
+        """Return what is not as it was acknowledged; a service that can't be asked now is asked again."""
+        deadline_s = time.perf_counter() + self._give_up_after_s
+        while True:
+            try:
+                return compare_batch(service, client, stored)
+            except Unreadable as error:
+                if time.perf_counter() > deadline_s or self._stop.wait(_PAUSE_S):
+                    return [str(error)]
+
 
 def _go() -> None:
     """Start at once."""
-
-
-def _join(thread: Thread) -> None:
-    # On Windows Ctrl-C does not interrupt a join that has no end.
-    while thread.is_alive():
-        thread.join(timeout=0.2)

@@ -19,7 +19,7 @@ _PROBLEM = "application/problem+json"
 # 429 and 503 say that it may be sent again; 502 and 504 come from something between us and the service.
 _TRY_AGAIN = {429, 502, 503, 504}
 _ACKNOWLEDGED = {200, 201, 207}
-_SERVER_ERROR = 500
+_CLIENT_ERRORS = range(400, 500)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class Parcel:
     body: bytes
     # Whether sending it twice stores nothing twice.
     repeatable: bool
+    # Whether some of it may be stored although the service says that it can't take it now.
+    in_parts: bool
     # Whether an acknowledgement is one of this parcel; one that makes no sense is none.
     is_acknowledged_by: Callable[[dict[str, Any]], bool]
 
@@ -54,7 +56,7 @@ class Reading:
     @property
     def refused(self) -> bool:
         """Whether the service has said for good that it does not take it."""
-        return bool(self.problem) and not self.again and self.status is not None and self.status < _SERVER_ERROR
+        return bool(self.problem) and not self.again and self.status is not None and self.status in _CLIENT_ERRORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ def _read(response: httpx.Response, body: dict[str, Any], parcel: Parcel) -> Rea
     return Reading(
         again=status in _TRY_AGAIN,
         # A service that is being stopped can't say whether it stored the record.
-        in_doubt=problem_of(body) == "stopping",
+        in_doubt=parcel.in_parts or problem_of(body) == "stopping",
         status=status,
         reasons=reasons_of(body),
         problem=problem_of(body),

@@ -120,9 +120,10 @@ class FanOut:
 
     def _has_fallen_silent(self, name: str) -> bool:
         """Tell whether the service has given no final answer for as long as one record is worth waiting for."""
-        if self._released_s is None:
+        released_s = self._wave.start_line.released_s
+        if released_s is None:
             return False
-        since_s = self._answered_s.get(name, self._released_s)
+        since_s = max(released_s, self._answered_s.get(name, released_s))
         return time.perf_counter() - since_s > self._give_up_after_s
 
     def _joined(self, result: Result) -> Result:
@@ -152,6 +153,7 @@ def _parcel(record: Record) -> Parcel:
         "application/json",
         record.body,
         repeatable=record.id is not None,
+        in_parts=False,
         # An acknowledgement that does not name the record is none.
         is_acknowledged_by=lambda body: type(body.get("id")) is int and record.id in {None, body["id"]},
     )

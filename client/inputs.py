@@ -14,7 +14,9 @@ from client.records import SERVICES, Record
 NUMERIC = {"id", "user_id", "product_id", "quantity", "price"}
 # RFC 8259, section 6.
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-# More digits than any id has; the service says what is wrong with it.
+# Beyond these are no ids, and no integers that a database holds; the service says what is wrong with them.
+_IDS = range(-(2**63), 2**63)
+# More digits than any id has.
 _LONGEST_ID = 30
 
 # A record: its line, its JSON, and its id where it has one.
@@ -119,8 +121,22 @@ def _decode(text: str, line: int) -> tuple[int, int | None]:
         value, end = _DECODER.raw_decode(text)
     except (ValueError, RecursionError) as error:
         raise LineError(line, "not JSON") from error
+    return end, _id_in(value)
+
+
+def id_of(row: bytes) -> int | None:
+    """Return the id of a record, where it is one and has one."""
+    try:
+        return _id_in(_DECODER.decode(row.decode()))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _id_in(value: object) -> int | None:
     found = value.get("id") if isinstance(value, dict) else None
-    return end, int(found) if isinstance(found, _Digits) and len(found) <= _LONGEST_ID else None
+    if not isinstance(found, _Digits) or len(found) > _LONGEST_ID:
+        return None
+    return int(found) if int(found) in _IDS else None
 
 
 _READERS: dict[str, Callable[[str], Iterator[Body]]] = {

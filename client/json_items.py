@@ -68,14 +68,19 @@ class _Window:
 
     def item(self) -> str:
         """Pass over a JSON value, and return it."""
+        # What is cut off by the end of the text may look whole, as the first digits of a number do.
+        while not self._is_whole() and len(self._text) - self.at < _LONGEST_ITEM and self._read_on():
+            pass
         end = self._end()
-        # What ends with the text may go on after it.
-        while end in {None, len(self._text)} and len(self._text) - self.at < _LONGEST_ITEM and self._read_on():
-            end = self._end()
         if end is None:
             raise LineError(self.line(), "not JSON")
         start, self.at = self.at, end
         return self._text[start:end]
+
+    def _is_whole(self) -> bool:
+        end = self._end()
+        found = _SPACE.match(self._text, end) if end is not None else None
+        return found is not None and self._text[found.end() : found.end() + 1] in {",", "]"}
 
     def _end(self) -> int | None:
         try:

@@ -8,14 +8,11 @@ from threading import Lock
 from client.batches import Batch
 from client.records import SERVICES, Record, Result
 
-# Greater ids are refused by the services, and don't fit here.
-_GREATEST_ID = 2**63 - 1
-
 
 class Ledger:
     """Ids that were read, rows that have to wait for others, and records that were not stored; for many threads.
 
-    Iterating gives the results of those that were not stored, by service and line.
+    Iterating gives the results of those that were not stored, by service, line and id.
     """
 
     def __init__(self) -> None:
@@ -26,7 +23,7 @@ class Ledger:
         self._db.executescript(
             "CREATE TABLE seen (service TEXT, id INTEGER, PRIMARY KEY (service, id)) WITHOUT ROWID;"
             "CREATE TABLE later (service TEXT, file TEXT, line INTEGER, row BLOB, id INTEGER);"
-            "CREATE TABLE not_stored (service INTEGER, line INTEGER, result TEXT)"
+            "CREATE TABLE not_stored (service INTEGER, line INTEGER, id INTEGER, result TEXT)"
         )
 
     def not_seen(self, service: str, ids: Sequence[int]) -> list[int]:
@@ -34,12 +31,12 @@ class Ledger:
         with self._lock, self._db:
             known = self._db.execute(
                 "SELECT id FROM seen WHERE service = ? AND id IN (SELECT value FROM json_each(?))",
-                (service, json.dumps([record_id for record_id in ids if record_id <= _GREATEST_ID])),
+                (service, json.dumps(list(ids))),
             )
             seen = {record_id for (record_id,) in known}
             first_places = {record_id: place for place, record_id in reversed(list(enumerate(ids)))}
             new = sorted(place for record_id, place in first_places.items() if record_id not in seen)
-            added = [(service, ids[place]) for place in new if ids[place] <= _GREATEST_ID]
+            added = [(service, ids[place]) for place in new]
             self._db.executemany("INSERT INTO seen VALUES (?, ?)", added)
             return new
 
@@ -66,14 +63,14 @@ class Ledger:
     def add(self, batch: Batch, not_stored: Mapping[int, Result]) -> None:
         """Take down what became of some of the batch's rows, by place."""
         rows = [
-            (SERVICES.index(batch.service), batch.lines[place], _as_text(result))
+            (SERVICES.index(batch.service), batch.lines[place], batch.ids[place], _as_text(result))
             for place, result in not_stored.items()
         ]
         with self._lock, self._db:
-            self._db.executemany("INSERT INTO not_stored VALUES (?, ?, ?)", rows)
+            self._db.executemany("INSERT INTO not_stored VALUES (?, ?, ?, ?)", rows)
 
     def __iter__(self) -> Iterator[Result]:
-        for service, text in self._db.execute("SELECT service, result FROM not_stored ORDER BY service, line"):
+        for service, text in self._db.execute("SELECT service, result FROM not_stored ORDER BY service, line, id"):
             yield _from_text(SERVICES[service], text)
 
 

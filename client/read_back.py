@@ -41,22 +41,17 @@ def read_back(service: Service, results: Sequence[Result]) -> Held:
 
 
 def compare_batch(service: Service, client: httpx.Client, sent: Mapping[int, bytes]) -> list[str]:
-    """Compare records as they were sent, by id, with what the service gives now; every difference names its record."""
-    try:
-        stored = service.records(list(sent), client)
-        # The same bytes in the same order are the same records, and most often they are the same bytes.
-        written = b"".join(sent.values())
-        if stored == written or stored == _without_spaces(written):
-            return []
-        return list(
-            _differences(
-                service.name,
-                {record_id: _normal({"id": record_id, **json.loads(line)}) for record_id, line in sent.items()},
-                _by_id(service, stored),
-            )
-        )
-    except Unreadable as error:
-        return [str(error)]
+    """Compare records as they were sent, by id, with what the service gives now; every difference names its record.
+
+    Raises `Unreadable`.
+    """
+    stored = service.records(list(sent), client)
+    # The same bytes in the same order are the same records, and most often they are the same bytes.
+    written = b"".join(sent.values())
+    if stored == written or stored == _without_spaces(written):
+        return []
+    acknowledged = {record_id: _normal(record_id, line) for record_id, line in sent.items()}
+    return list(_differences(service.name, acknowledged, _by_id(service, stored)))
 
 
 def _without_spaces(lines: bytes) -> bytes:
@@ -68,9 +63,16 @@ def _without_spaces(lines: bytes) -> bytes:
     return _COLON.sub(b'":', lines).replace(b', "', b',"')
 
 
-def _normal(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the record as a service keeps it: text is trimmed."""
-    return {name: value.strip() if isinstance(value, str) else value for name, value in record.items()}
+def _normal(record_id: int, line: bytes) -> dict[str, Any] | None:
+    """Return the record as a service keeps it: text is trimmed. What is none can't have been stored."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict):
+        return None
+    trimmed = {name: value.strip() if isinstance(value, str) else value for name, value in record.items()}
+    return {**trimmed, "id": record_id}
 
 
 def _by_id(service: Service, lines: bytes) -> dict[int, Any]:
@@ -82,6 +84,6 @@ def _by_id(service: Service, lines: bytes) -> dict[int, Any]:
 
 def _differences(service: str, acknowledged: Mapping[int, Any], stored: Mapping[int, Any]) -> Iterator[str]:
     for record_id, record in acknowledged.items():
-        if stored.get(record_id) != record:
+        if record is None or stored.get(record_id) != record:
             state = "stored otherwise" if record_id in stored else "gone"
             yield f"{service} {record_id} was acknowledged, but is {state}"

@@ -20,37 +20,49 @@ def parcel(batch: Batch) -> Parcel:
         "application/x-ndjson",
         b"".join(batch.rows),
         repeatable=not every,
-        is_acknowledged_by=lambda body: _is_report(body, most=len(batch.rows), every=every),
+        in_parts=True,
+        is_acknowledged_by=lambda body: _is_report(body, batch.ids, every=every),
     )
 
 
-def _is_report(body: Mapping[str, Any], *, most: int, every: bool) -> bool:
+def _is_report(body: Mapping[str, Any], ids: Sequence[int | None], *, every: bool) -> bool:
     """Tell whether the answer says of the first rows, one or more, what became of each of them."""
     counts: list[Any] = [body.get(name) for name in ("received", "created", "unchanged", "rejected")]
     results = body.get("results")
     if not all(type(count) is int and count >= 0 for count in counts) or not isinstance(results, list):
         return False
     received, *others = map(int, counts)
-    listed = received if every else others[-1]
+    if not 0 < received <= len(ids) or received != sum(others):
+        return False
+    if not all(isinstance(result, dict) and type(result.get("index")) is int for result in results):
+        return False
+    places = [result["index"] for result in results]
+    refused = [result for result in results if _is_refusal(result.get("problem"))]
+    if len(refused) != others[-1] or not all(place in range(received) for place in places):
+        return False
+    if not every:
+        return len(results) == len(refused) == len(set(places))
+    stored = [result for result in results if result not in refused]
     return (
-        0 < received <= most
-        and received == sum(others)
-        and len(results) == listed
-        and all(_is_of_a_row(result, received) for result in results)
+        places == list(range(received))
+        and all(_is_stored_under(ids[result["index"]], result) for result in stored)
+        and len({result["id"] for result in stored}) == len(stored)
     )
 
 
-def _is_of_a_row(result: object, received: int) -> bool:
-    if not isinstance(result, dict) or result.get("index") not in range(received):
-        return False
-    return isinstance(result.get("problem"), dict) or type(result.get("id")) is int
+def _is_refusal(problem: object) -> bool:
+    return isinstance(problem, dict) and isinstance(problem.get("type"), str)
+
+
+def _is_stored_under(record_id: int | None, result: Mapping[str, Any]) -> bool:
+    return result.get("problem", ...) is None and type(result.get("id")) is int and record_id in {None, result["id"]}
 
 
 def read(batch: Batch, answer: Answer) -> tuple[int, dict[int, Result]]:
     """Return how many of the first rows have their answer, and the results of those that are not stored, by place."""
     reading = answer.reading
     if reading.acknowledgement:
-        problems = {row["index"]: row["problem"] for row in reading.acknowledgement["results"] if row["problem"]}
+        problems = {row["index"]: row["problem"] for row in reading.acknowledgement["results"] if row.get("problem")}
         return reading.acknowledgement["received"], {
             place: _result(batch, place, answer, problem) for place, problem in problems.items()
         }

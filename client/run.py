@@ -104,15 +104,24 @@ def _send_batches(
     with shown(bulk.tallies):
         interrupted = bulk.send(files, size)
     counts: dict[str, int | None] = {}
-    for service in (service for service in services if service.name in up):
-        try:
-            counts[service.name] = service.count()
-        except Unreadable as error:
-            bulk.tallies[service.name].differences.append(str(error))
+    try:
+        for service in (service for service in services if service.name in up):
+            counts[service.name] = _count(service, bulk.tallies[service.name].differences)
+    except KeyboardInterrupt:
+        # What is known is still shown.
+        interrupted = True
     status = _finish(bulk.merged(counts), interrupted=interrupted, arguments=arguments)
-    for unreadable in bulk.unreadable:
+    for unreadable in bulk.unreadable.values():
         _say(f"{unreadable} What follows was not sent.")
     return USAGE if bulk.unreadable and not interrupted else status
+
+
+def _count(service: Service, differences: list[str]) -> int | None:
+    try:
+        return service.count()
+    except Unreadable as error:
+        differences.append(str(error))
+        return None
 
 
 def _finish(merged: Merged, *, interrupted: bool, arguments: Arguments) -> int:

@@ -48,7 +48,7 @@ class Waves:
         start = self._run.stop if self._run else batch.ids[0]
         if start is None or batch.ids != list(range(start, start + len(batch.ids))):
             return False
-        self._run = range(self._run.start or start, start + len(batch.ids))
+        self._run = range(self._run.start if self._run else start, start + len(batch.ids))
         return True
 
     def _new_in(self, batch: Batch) -> Batch:

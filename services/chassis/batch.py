@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +13,9 @@ from services.chassis.resource import Unknown
 from services.chassis.rows import Rows
 from services.chassis.service import Service, refusal_of, unknown_reference
 from services.chassis.store import Inserted
+
+# What was refused of a chunk, by position, and what will have become of its other rows, which are let go.
+_Begun = tuple[Mapping[int, Refused], "asyncio.Future[Inserted]"]
 
 # The most rows that an answer lists; it says how many more there are.
 MOST_LISTED = 10_000
@@ -55,15 +58,16 @@ class Report:
         self._omitted = 0
         self.received = 0
 
-    def add(self, rows: Rows, inserted: Inserted) -> None:
-        """Add the next rows of the body, and what became of the valid ones."""
-        first, self.received = self.received, self.received + rows.received
-        if not (rows.refused or inserted.others or self._list_all):
+    def add(self, refused: Mapping[int, Refused], inserted: Inserted) -> None:
+        """Add the next rows of the body: those that were refused, by position, and what became of the others."""
+        first, received = self.received, len(refused) + len(inserted.ids)
+        self.received += received
+        if not (refused or inserted.others or self._list_all):
             return
         stored = zip(inserted.ids, map(inserted.others.get, range(len(inserted.ids))), strict=True)
-        for position in range(rows.received):
-            if refused := rows.refused.get(position):
-                self._add_refused(first + position, refused)
+        for position in range(received):
+            if row := refused.get(position):
+                self._add_refused(first + position, row)
                 continue
             record_id, outcome = next(stored)
             if refusal := refusal_of(outcome or "created"):
@@ -109,7 +113,7 @@ async def store_all(chunks: AsyncIterator[Rows], service: Service, report: Repor
         MalformedBody, InvalidRecord, BodyTooLarge: nothing of the body could be read.
         Unavailable, StorageFull: not all could be stored; what was, is.
     """
-    waiting: deque[tuple[Rows, asyncio.Future[Inserted]]] = deque()
+    waiting: deque[_Begun] = deque()
     broken: Refused | None = None
     try:
         async for rows in chunks:
@@ -128,11 +132,11 @@ async def store_all(chunks: AsyncIterator[Rows], service: Service, report: Repor
     if broken and not report.received:
         raise broken.error
     if broken:
-        report.add(Rows([], {0: broken}), Inserted([], {}))
+        report.add({0: broken}, Inserted([], {}))
 
 
-async def _begun(rows: Rows, service: Service) -> tuple[Rows, "asyncio.Future[Inserted]"]:
-    """Return the rows with those refused whose references do not exist, and what will have become of the others."""
+async def _begun(rows: Rows, service: Service) -> "_Begun":
+    """Begin to store the rows whose references exist; return the others, and what will have become of these."""
     try:
         known = _without_unknown(rows, await service.check(rows.records))
         inserted = service.insert_many(known.records)
@@ -140,12 +144,12 @@ async def _begun(rows: Rows, service: Service) -> tuple[Rows, "asyncio.Future[In
         service.room.release()
         raise
     inserted.add_done_callback(lambda _: service.room.release())
-    return known, inserted
+    return known.refused, inserted
 
 
-def _settle(waiting: "deque[tuple[Rows, asyncio.Future[Inserted]]]", report: Report) -> None:
-    rows, inserted = waiting.popleft()
-    report.add(rows, inserted.result())
+def _settle(waiting: "deque[_Begun]", report: Report) -> None:
+    refused, inserted = waiting.popleft()
+    report.add(refused, inserted.result())
 
 
 def _without_unknown(rows: Rows, unknown: Unknown) -> Rows:

@@ -93,6 +93,9 @@ class Csv:
 def _end_of_last_record(data: bytes) -> int:
     """Return where the last line ends that is not inside quotes."""
     end = data.rfind(b"\n") + 1
-    while data.count(b'"', 0, end) % 2:
-        end = data.rfind(b"\n", 0, end - 1) + 1
+    quotes = data.count(b'"', 0, end)
+    while quotes % 2:
+        start = data.rfind(b"\n", 0, end - 1) + 1
+        quotes -= data.count(b'"', start, end)
+        end = start
     return end

@@ -105,8 +105,9 @@ class Ndjson:
             lines = lines.replace(b"\r\n", b"\n")
         lines = lines.strip(b"\n")
         breaks = lines.count(b"\n")
-        # Where every line begins and ends with a brace, the lines joined by commas are an array of just these rows.
-        if lines.count(b"}\n{") == breaks:
+        # Where every line begins and ends with a brace, and there is no other, the lines joined by commas are an array
+        # of just these rows.
+        if lines.count(b"}\n{") == breaks and lines.count(b"{") == breaks + bool(lines):
             rows = self._parser.from_array(b"[%b]" % lines.replace(b"\n", b","))
             if rows is not None and len(rows) == breaks + bool(lines):
                 return Rows(rows, {}), rest

@@ -45,8 +45,10 @@ class Directory:
         """Return those of the ids that do not exist; raise `ReferenceCheckUnavailable` where nobody can say."""
         if not (unknown := list(ids - self._known)):
             return set()
-        shares = [unknown[first : first + self._max_ids] for first in range(0, len(unknown), self._max_ids)]
-        return set().union(*await asyncio.gather(*map(self._lookups.submit, shares)))
+        missing: set[int] = set()
+        for first in range(0, len(unknown), self._max_ids):
+            missing |= await self._lookups.submit(unknown[first : first + self._max_ids])
+        return missing
 
     async def _ask(self, shares: Sequence[Sequence[int]]) -> list[set[int]]:
         """Return for each share of ids those that are missing."""

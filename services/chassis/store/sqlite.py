@@ -68,7 +68,7 @@ class SqliteStore(SqliteReads):
             self._try_to_write()
             (self._greatest_id,) = self._writer.execute(self._greatest_sql).fetchone()
             self._files.remember()
-        except (OSError, sqlite3.Error, StoreUnavailable) as error:
+        except (OSError, sqlite3.Error) as error:
             raise CannotStart(f"{self._path} can't be used: {error}.") from error
 
     async def close(self) -> None:
@@ -158,11 +158,11 @@ class SqliteStore(SqliteReads):
         return {values[0]: self._row(values) for values in from_json(held)}
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Iterator[None]:
         """Commit on leaving; the commit has been synced to the disk when it returns (synchronous=FULL)."""
         try:
             self._writer.execute("BEGIN IMMEDIATE")
-            yield self._writer
+            yield
             self._writer.execute("COMMIT")
         except BaseException:
             if self._writer.in_transaction:

@@ -61,7 +61,7 @@ class SqliteFiles:
         """Raise `StoreUnavailable` where a file was taken away: what went into it nobody would find again."""
         try:
             changed = self._found() != self._inodes
-        except FileNotFoundError:
+        except OSError:
             changed = True
         if changed:
             raise StoreUnavailable("The database's files were taken away; the service must be restarted.")
