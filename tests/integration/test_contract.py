@@ -344,6 +344,14 @@ def _bulk(resource: Resource, kind: str, records: list[dict[str, Any]], query: s
 KINDS = ["application/json", "application/x-ndjson", "text/csv"]
 
 
+def test_large_bodies_at_once_are_all_stored_whole(resource: Resource, new_id: int) -> None:
+    # Together more than may be on its way to the disk.
+    bodies = [[resource.record(new_id + 10_000 * part + n) for n in range(10_000)] for part in range(4)]
+    with ThreadPoolExecutor(len(bodies)) as threads:
+        answers = list(threads.map(lambda records: _bulk(resource, "application/x-ndjson", records), bodies))
+    assert [(answer.status_code, answer.json()["created"]) for answer in answers] == [(201, 10_000)] * 4
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_is_created_and_then_unchanged(resource: Resource, new_id: int, kind: str) -> None:
     records = [resource.record(new_id + number) for number in range(5_000)]

@@ -193,6 +193,18 @@ def test_nothing_is_acknowledged_once_the_files_are_taken_away(tmp_path: Path, s
     with_store(tmp_path / "things.db", use)
 
 
+def test_nothing_is_acknowledged_once_the_folder_is_no_folder(tmp_path: Path) -> None:
+    async def use(store: Store) -> None:
+        await store.insert([thing(1)])
+        (tmp_path / "folder").rename(tmp_path / "elsewhere")
+        (tmp_path / "folder").touch()
+        for number in (2, 3):
+            with pytest.raises(StoreUnavailable, match="restarted"):
+                await store.insert([thing(number)])
+
+    with_store(tmp_path / "folder" / "things.db", use)
+
+
 def test_a_link_to_the_file_leads_to_the_same_lock(tmp_path: Path) -> None:
     async def use(_: Store) -> None:
         (tmp_path / "link.db").symlink_to(tmp_path / "things.db")

@@ -116,6 +116,11 @@ def test_a_row_that_is_too_long_ends_the_body(kind: str) -> None:
             b'{"id":1,"name":"A","email":"a@b"},{"id":2,"name":"B","email":"a@b"}\n{"id":3\n"name":"C","email":"a@b"}\n',
             [MalformedBody, MalformedBody, MalformedBody],
         ),
+        # The same, where the third goes on inside of a text.
+        (
+            b'{"id":1,"name":"A","email":"a@b"},{"id":2,"name":"B","email":"a@b"}\n{"id":3,"name":"x}\n{y","email":"a@b"}\n',
+            [MalformedBody, MalformedBody, MalformedBody],
+        ),
     ],
 )
 def test_each_line_of_ndjson_is_one_value(body: bytes, expected: list[object]) -> None:
