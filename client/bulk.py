@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -14,12 +14,13 @@ from client.batches import Batch
 from client.delivery import Answer, Reading, deliver
 from client.inputs import InputError
 from client.ledger import Ledger
-from client.merge import Merged, Summary
+from client.merge import Merged
 from client.read_back import compare_batch
 from client.records import Result
 from client.reports import parcel, read, stored_rows
 from client.services import Service, Unreadable, connect
 from client.start_line import StartLine
+from client.tally import Tally
 from client.waves import Waves
 
 # A batch is answered when all of it is stored, after those of other threads.
@@ -30,23 +31,6 @@ _STOPPED_WITHIN_S = 2.0
 _PAUSE_S = 0.2
 # One service's differences are named up to this many.
 _MOST_DIFFERENCES = 100
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of one service's records so far, and what the read-back found."""
-
-    created: int = 0
-    unchanged: int = 0
-    rejected: int = 0
-    undelivered: int = 0
-    peak_in_flight: int = 0
-    differences: list[str] = field(default_factory=list)
-
-    @property
-    def sent(self) -> int:
-        """How many have their outcome."""
-        return self.created + self.unchanged + self.rejected + self.undelivered
 
 
 class Bulk:
@@ -104,18 +88,7 @@ class Bulk:
 
     def merged(self, counts: Mapping[str, int | None]) -> Merged:
         """Return what became of everything; `counts` is what each service now holds in all, where it says so."""
-        summaries = {
-            name: Summary(
-                tally.sent,
-                tally.created,
-                tally.unchanged,
-                tally.rejected,
-                tally.undelivered,
-                counts.get(name),
-                tally.peak_in_flight,
-            )
-            for name, tally in self.tallies.items()
-        }
+        summaries = {name: tally.summary(counts.get(name)) for name, tally in self.tallies.items()}
         differences = [difference for tally in self.tallies.values() for difference in tally.differences]
         if self.failed:
             differences.append("this program failed, and not every record has its outcome")
@@ -227,15 +200,8 @@ class Bulk:
 
     def _take_down(self, batch: Batch, not_stored: Mapping[int, Result], answer: Answer, early: int) -> None:
         """Add a batch's outcomes to the tally, and what was not stored to the ledger."""
-        undelivered = sum(result.outcome == "undelivered" for result in not_stored.values())
-        unchanged = (answer.reading.acknowledgement or {}).get("unchanged", 0)
         with self._lock:
-            tally = self.tallies[batch.service]
-            tally.undelivered += undelivered
-            tally.rejected += len(not_stored) - undelivered
-            tally.unchanged += unchanged
-            tally.created += len(batch.rows) - len(not_stored) - early - unchanged
-            tally.peak_in_flight = max(tally.peak_in_flight, answer.reading.in_flight)
+            self.tallies[batch.service].add(len(batch.rows) - early, not_stored.values(), answer.reading)
         if not_stored:
             self.not_stored.add(batch, not_stored)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event, Thread
 
-from client.bulk import Tally
+from client.tally import Tally
 
 _ON_A_TERMINAL_S = 0.2
 _ELSEWHERE_S = 5.0
