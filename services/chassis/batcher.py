@@ -10,6 +10,10 @@ from services.chassis.errors import Overloaded
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+# What is this much is not held back for more. Of 64 requests at a time, half are parsed while the other half is worked
+# on; if all went together, neither the event loop nor the disk would have anything to do while the other is busy.
+_ENOUGH = 32
+
 
 class Batcher(Generic[Item, Result]):
     """Coalesce concurrent items into batches, with no timer and no waiting for company.
@@ -70,8 +74,7 @@ class Batcher(Generic[Item, Result]):
     async def _all_that_has_arrived(self) -> None:
         """Return when two turns of the event loop, one to read from sockets and one to parse, bring nothing more."""
         seen = 0
-        # What is much already is not held back for more.
-        while seen < len(self._waiting) and self._waiting_size < self._max_batch / 8:
+        while seen < len(self._waiting) and self._waiting_size < _ENOUGH:
             seen = len(self._waiting)
             await asyncio.sleep(0)
             await asyncio.sleep(0)

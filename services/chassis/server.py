@@ -27,9 +27,10 @@ Own = TypeVar("Own", bound=Settings)
 KEEP_ALIVE_S = 75
 # How long SIGTERM waits for requests that are under way; half-sent ones are cut off then.
 DRAIN_S = 5
-# Measured with a million users through the batch route, in turns: together these two save a tenth of the time.
+# Measured in turns: with the first, and the second at 1 ms, a million users through the batch route take a tenth less
+# time; the second at a twentieth of that is worth a tenth of the rate of single inserts at 64 connections.
 _OBJECTS_BETWEEN_COLLECTIONS = 20_000
-_SWITCH_INTERVAL_S = 0.001
+_SWITCH_INTERVAL_S = 0.00005
 
 _NOT_HTTP = Kind(400, "malformed-request", "This is not an HTTP request")
 _STOPPING = Kind(503, "stopping", "The service is stopping")

@@ -41,13 +41,15 @@ class Directory:
             self._ask, max_batch=self._max_ids, max_waiting=settings.max_waiting, size_of=len
         )
 
-    async def missing(self, ids: set[int]) -> set[int]:
+    def unknown(self, ids: set[int]) -> set[int]:
+        """Return those of the ids that are not known to exist, and have to be asked for."""
+        return ids - self._known
+
+    async def missing(self, unknown: set[int]) -> set[int]:
         """Return those of the ids that do not exist; raise `ReferenceCheckUnavailable` where nobody can say."""
-        if not (unknown := list(ids - self._known)):
-            return set()
-        missing: set[int] = set()
-        for first in range(0, len(unknown), self._max_ids):
-            missing |= await self._lookups.submit(unknown[first : first + self._max_ids])
+        ids, missing = list(unknown), set[int]()
+        for first in range(0, len(ids), self._max_ids):
+            missing |= await self._lookups.submit(ids[first : first + self._max_ids])
         return missing
 
     async def _ask(self, shares: Sequence[Sequence[int]]) -> list[set[int]]:
@@ -89,17 +91,21 @@ async def open_references(settings: OrdersSettings) -> AsyncIterator[Check]:
             "product": Directory(f"{settings.products_url}/products/lookup", client, settings),
         }
 
-        async def missing(orders: Sequence[Record]) -> dict[str, set[int]]:
-            found = await asyncio.gather(
-                *(there.missing({order[f"{noun}_id"] for order in orders}) for noun, there in directories.items())
-            )
-            return {noun: ids for noun, ids in zip(directories, found, strict=True) if ids}
+        async def missing(unknown: dict[str, set[int]]) -> dict[str, set[int]]:
+            # For those, too, that wait for a call which has not begun.
+            async with asyncio.timeout(settings.lookup_timeout_s):
+                found = await asyncio.gather(*(directories[noun].missing(ids) for noun, ids in unknown.items()))
+            return {noun: ids for noun, ids in zip(unknown, found, strict=True) if ids}
 
         async def check(orders: Sequence[Record]) -> Unknown:
+            unknown = {
+                noun: there.unknown({order[f"{noun}_id"] for order in orders}) for noun, there in directories.items()
+            }
+            # Most often all are known, and nothing has to be prepared for a call.
+            if not any(unknown.values()):
+                return {}
             try:
-                # For those, too, that wait for a call which has not begun.
-                async with asyncio.timeout(settings.lookup_timeout_s):
-                    absent = await missing(orders)
+                absent = await missing(unknown)
             except TimeoutError as error:
                 raise _unavailable() from error
             if not absent:
