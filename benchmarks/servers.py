@@ -49,9 +49,9 @@ class Server:
         """Return how many records one of our services holds."""
         return int(json.loads(self.get(f"/{name}/count"))["count"])
 
-    def metric(self, name: str) -> int:
-        """Return the sum of one of our services' counters."""
-        return sum(map(int, re.findall(rf"^{name}(?:{{.*}})? (\d+)$", self.get("/metrics"), re.MULTILINE)))
+    def metric(self, name: str, labels: str = "") -> int:
+        """Return the sum of one of our services' counters, of those lines whose labels begin so."""
+        return sum(map(int, re.findall(rf"^{name}(?:{{{labels}.*}})? (\d+)$", self.get("/metrics"), re.MULTILINE)))
 
     def load(self, name: str, chunks: Iterable[bytes]) -> None:
         """Stream NDJSON into one of our services; raise where not every row is created."""

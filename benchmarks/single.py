@@ -109,7 +109,10 @@ def _one(contestant: Contestant, seconds: int, part: Part) -> Values:
 def _inserts_and_commits(contestant: Contestant, server: Server) -> tuple[int, int]:
     if contestant.name != OURS:
         return 0, 0
-    return server.metric("parallel_insert_answers_total"), server.metric("parallel_insert_batches_total")
+    return (
+        server.metric("parallel_insert_requests_total", 'method="POST",route="/users"'),
+        server.metric("parallel_insert_batch_records_count"),
+    )
 
 
 def _empty(folder: Path) -> Path:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from services.chassis import health, problems, read_routes, routes
 from services.chassis.docs import add_docs
-from services.chassis.in_flight import InFlight
+from services.chassis.observer import Observer
 from services.chassis.plain_route import PlainRoute
 from services.chassis.resource import Resource
 from services.chassis.service import Service
@@ -45,7 +45,7 @@ def create_app(resource: Resource, settings: Settings) -> FastAPI:
     routes.add_routes(app, service)
     read_routes.add_routes(app, service)
     health.add_routes(app, service)
-    app.add_middleware(InFlight, paths={f"/{resource.name}", f"/{resource.name}/batch"}, metrics=service.metrics)
+    app.add_middleware(Observer, inserts={f"/{resource.name}", f"/{resource.name}/batch"}, metrics=service.metrics)
     add_docs(app)
-    problems.add_handlers(app)
+    problems.add_handlers(app, service.metrics.refusals)
     return app

@@ -1,7 +1,7 @@
 """Many records in one request: stored while they arrive, each with its own outcome, and an answer that stays short."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -49,9 +49,13 @@ REPORT_SCHEMA: dict[str, Any] = {
 class Report:
     """What became of a batch so far."""
 
-    def __init__(self, *, list_all: bool) -> None:
-        """Start with nothing received; every row is to be listed, or only those that are not stored."""
+    def __init__(self, *, list_all: bool, refusals: Counter[str]) -> None:
+        """Start with nothing received; every row is to be listed, or only those that are not stored.
+
+        Refusals are counted by the names of their problems.
+        """
         self._list_all = list_all
+        self._refusals = refusals
         self._unchanged = 0
         self._rejected = 0
         self._results: list[dict[str, Any]] = []
@@ -79,6 +83,7 @@ class Report:
 
     def _add_refused(self, index: int, refused: Refused) -> None:
         self._rejected += 1
+        self._refusals[problems.name_of(refused.error)] += 1
         self._list(index, refused.id, "rejected", problems.described(refused.error))
 
     def _list(self, index: int, record_id: int | None, outcome: str, problem: dict[str, Any] | None) -> None:

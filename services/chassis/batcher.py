@@ -10,10 +10,6 @@ from services.chassis.errors import Overloaded
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# What is this much is not held back for more. Of 64 requests at a time, half are parsed while the other half is worked
-# on; if all went together, neither the event loop nor the disk would have anything to do while the other is busy.
-_ENOUGH = 32
-
 
 class Batcher(Generic[Item, Result]):
     """Coalesce concurrent items into batches, with no timer and no waiting for company.
@@ -27,20 +23,22 @@ class Batcher(Generic[Item, Result]):
         *,
         max_batch: int,
         max_waiting: int,
+        enough: int,
         size_of: Callable[[Item], int] = lambda _: 1,
     ) -> None:
         """Take the work to do: it gets a batch, and gives one result for each item in the same order.
 
-        A batch is full when the sizes of its items come to `max_batch`; a single item may be larger.
+        A batch is full when the sizes of its items come to `max_batch`; a single item may be larger. When they come to
+        `enough`, it is not held back for others that are being read from their sockets.
         """
         self._work = work
         self._max_batch = max_batch
+        self._enough = enough
         self._max_waiting = max_waiting
         self._size_of = size_of
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._waiting_size = 0
         self._worker: asyncio.Task[None] | None = None
-        self.batches = 0
 
     def submit(self, item: Item) -> "asyncio.Future[Result]":
         """Return what will be the item's result, once its batch is done; items are worked on in the order they come.
@@ -58,6 +56,11 @@ class Batcher(Generic[Item, Result]):
             self._worker = asyncio.create_task(self._work_off())
         return done
 
+    @property
+    def waiting(self) -> int:
+        """How many items wait for their batch to begin."""
+        return len(self._waiting)
+
     async def close(self) -> None:
         """Return once everything that was submitted has been worked off."""
         if self._worker is not None:
@@ -67,14 +70,13 @@ class Batcher(Generic[Item, Result]):
         while self._waiting:
             await self._all_that_has_arrived()
             if batch := self._next_batch():
-                self.batches += 1
                 await self._work_on(batch)
         self._worker = None
 
     async def _all_that_has_arrived(self) -> None:
         """Return when two turns of the event loop, one to read from sockets and one to parse, bring nothing more."""
         seen = 0
-        while seen < len(self._waiting) and self._waiting_size < _ENOUGH:
+        while seen < len(self._waiting) and self._waiting_size < self._enough:
             seen = len(self._waiting)
             await asyncio.sleep(0)
             await asyncio.sleep(0)

@@ -9,10 +9,14 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 
 _ASSETS = Path(fastapi_offline.__file__).parent / "static"
-# The pages work with no internet, so they ask for nothing there: ReDoc would, for its maker's logo.
+# The pages work with no internet, so they ask for nothing there: ReDoc would, for its maker's logo. And nobody else's
+# page may show them in a frame, where a click could be stolen.
 _POLICY = {
     "content-security-policy": "default-src 'self'; script-src 'self' 'unsafe-inline';"
-    " style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:"
+    " style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:;"
+    " object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
 }
 
 

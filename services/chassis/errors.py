@@ -7,6 +7,7 @@ ServiceError
 ├── UnknownReference            a record names others that do not exist; carries every reason
 ├── IdTaken                     another record is stored under that id
 ├── NoIdLeft                    the greatest id is taken, so none can be assigned
+├── Unauthorized                the service has an API key, and it was not sent
 ├── NoSuchRecord                no record has that id
 ├── BodyTooLarge                the body is longer than the service reads
 ├── UnsupportedMediaType        the body's type or coding is not one the service reads
@@ -62,6 +63,10 @@ class IdTaken(ServiceError):
 
 class NoIdLeft(ServiceError):
     """The greatest id is taken, so none can be assigned."""
+
+
+class Unauthorized(ServiceError):
+    """The service has an API key, and it was not sent."""
 
 
 class NoSuchRecord(ServiceError):

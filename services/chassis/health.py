@@ -52,4 +52,4 @@ def add_routes(app: FastAPI, service: Service) -> None:
         },
     )
     async def figures(_: Request) -> Response:
-        return Response(service.metrics.text(service.inserts.batches), media_type=metrics.MEDIA_TYPE)
+        return Response(service.metrics.text(service.inserts.waiting), media_type=metrics.MEDIA_TYPE)

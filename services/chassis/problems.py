@@ -1,5 +1,6 @@
 """RFC 9457 answers: the one table from error to status, and the one place that writes them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -12,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from services.chassis import errors
+from services.chassis import errors, request_id
 from services.chassis.errors import Reason, ServiceError
 from services.chassis.openapi import add_header
 
@@ -31,6 +32,7 @@ class Kind:
 
 _KINDS: dict[type[ServiceError], Kind] = {
     errors.MalformedBody: Kind(400, "malformed-body", "The body can't be read"),
+    errors.Unauthorized: Kind(401, "unauthorized", "An API key is needed"),
     errors.NoSuchRecord: Kind(404, "no-such-record", "No record has this id"),
     errors.IdTaken: Kind(409, "id-taken", "The id is taken"),
     errors.NoIdLeft: Kind(409, "no-id-left", "No id is left to assign"),
@@ -101,8 +103,14 @@ def described(error: ServiceError) -> dict[str, Any]:
     return _body(_KINDS[type(error)], error.detail, error.reasons)
 
 
-def add_handlers(app: FastAPI) -> None:
-    """Make the app answer every error, its own and the framework's, as a problem."""
+def name_of(error: ServiceError) -> str:
+    """Return the last part of the type of the problem that the error is answered as."""
+    return _KINDS[type(error)].slug
+
+
+def add_handlers(app: FastAPI, refusals: Counter[str]) -> None:
+    """Make the app answer every error, its own and the framework's, as a problem, and count them by their names."""
+    app.state.refusals = refusals
     app.add_exception_handler(ServiceError, _on_service_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
@@ -125,15 +133,17 @@ def _pointer(reason: Reason) -> str:
     return f"#/{reason.field}" if reason.field else "#"
 
 
-async def _on_service_error(_: Request, error: Exception) -> Response:
+async def _on_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
     headers = {}
+    if isinstance(error, errors.Unauthorized):
+        headers["www-authenticate"] = "Bearer"
     if isinstance(error, errors.Unavailable):
         headers["retry-after"] = str(error.retry_after_s)
     if isinstance(error, errors.BodyTooLarge):
         # Nobody is going to read the rest of the body, so the connection can't be used again.
         headers["connection"] = "close"
-    return _response(_KINDS[type(error)], error.detail, error.reasons, headers)
+    return _response(request, _KINDS[type(error)], error.detail, error.reasons, headers)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -145,7 +155,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
         # The framework names the methods of one route; RFC 9110, section 15.5.6 wants those of the resource.
         headers["allow"] = ", ".join(sorted(_allowed_methods(request)))
     slug = status.phrase.lower().replace(" ", "-")
-    return _response(Kind(status, slug, status.phrase), f"{status.description or status.phrase}.", (), headers)
+    return _response(request, Kind(status, slug, status.phrase), f"{status.description or status.phrase}.", (), headers)
 
 
 def _allowed_methods(request: Request) -> set[str]:
@@ -158,15 +168,18 @@ def _allowed_methods(request: Request) -> set[str]:
 
 async def _on_disconnect(_: Request, __: Exception) -> Response:
     """Nobody is there to read this; it only keeps a broken connection from being reported as a defect."""
-    return Response(status_code=400)
+    # Not in any standard, but what nginx counts such requests as.
+    return Response(status_code=499)
 
 
-async def _on_defect(_: Request, __: Exception) -> Response:
-    """Answer an error of ours without its traceback, which the server logs."""
-    return _response(_KINDS[errors.InternalError], "The service failed, and has logged why.")
+async def _on_defect(request: Request, _: Exception) -> Response:
+    """Answer an error of ours without its traceback, which the server logs under the same id."""
+    headers = {request_id.HEADER: request_id.current.get()}
+    return _response(request, _KINDS[errors.InternalError], "The service failed, and has logged why.", (), headers)
 
 
 def _response(
-    kind: Kind, detail: str, reasons: Sequence[Reason] = (), headers: dict[str, str] | None = None
+    request: Request, kind: Kind, detail: str, reasons: Sequence[Reason] = (), headers: dict[str, str] | None = None
 ) -> Response:
+    request.app.state.refusals[kind.slug] += 1
     return Response(body_of(kind, detail, reasons), kind.status, headers, media_type=MEDIA_TYPE)

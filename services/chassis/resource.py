@@ -5,14 +5,15 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from services.chassis.errors import Reason
+from services.chassis.metrics import Metrics
 from services.chassis.store import Record
 
 # Every reason for which the references of a record are refused, by the record's position; most often there are none.
 Unknown = Mapping[int, Sequence[Reason]]
 # Tells what is unknown; raises ReferenceCheckUnavailable where that could not be asked.
 Check = Callable[[Sequence[Record]], Awaitable[Unknown]]
-# Opens what a check needs, for as long as the service runs.
-OpenCheck = Callable[[], AbstractAsyncContextManager[Check]]
+# Opens what a check needs, for as long as the service runs; takes what counts its calls.
+OpenCheck = Callable[[Metrics], AbstractAsyncContextManager[Check]]
 
 
 @dataclass(frozen=True)

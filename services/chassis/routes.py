@@ -10,6 +10,7 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from services.chassis import errors
+from services.chassis.access import Access
 from services.chassis.batch import MOST_LISTED, REPORT_SCHEMA, Report, store_all
 from services.chassis.bodies import Parser
 from services.chassis.csv_rows import Csv
@@ -26,13 +27,19 @@ REQUEST_ERRORS = (errors.MalformedBody, errors.BodyTooLarge, errors.UnsupportedM
 
 def add_routes(app: FastAPI, service: Service) -> None:
     """Add the routes that write the service's resource."""
-    _add_create(app, service)
-    _add_create_many(app, service)
+    access = Access(service.settings.api_key)
+    _add_create(app, service, access)
+    _add_create_many(app, service, access)
 
 
-def _add_create(app: FastAPI, service: Service) -> None:
+def _add_create(app: FastAPI, service: Service, access: Access) -> None:
     name, parser = service.resource.name, service.parser
-    refusals: list[type[errors.ServiceError]] = [errors.IdTaken, errors.NoIdLeft, errors.InvalidRecord]
+    refusals: list[type[errors.ServiceError]] = [
+        errors.IdTaken,
+        errors.NoIdLeft,
+        errors.InvalidRecord,
+        *access.refusals,
+    ]
     if service.resource.open_check:
         refusals += [errors.UnknownReference, errors.ReferenceCheckUnavailable]
 
@@ -52,9 +59,11 @@ def _add_create(app: FastAPI, service: Service) -> None:
         " nothing. Without an id the record is given the next one.",
         status_code=HTTPStatus.CREATED,
         responses=responses,
+        dependencies=access.documented,
         openapi_extra=json_request(parser.schema, service.resource.example),
     )
     async def create(request: Request) -> Response:
+        access.check(request)
         record = parser.from_json(await read_json_body(request, service.settings.max_body_bytes))
         outcome, record_id = await service.insert(record)
         body = parser.to_json({"id": record_id, **record})
@@ -63,7 +72,7 @@ def _add_create(app: FastAPI, service: Service) -> None:
         return Response(body, HTTPStatus.CREATED, {"location": f"/{name}/{record_id}"}, media_type=_JSON)
 
 
-def _add_create_many(app: FastAPI, service: Service) -> None:
+def _add_create_many(app: FastAPI, service: Service, access: Access) -> None:
     name, parser = service.resource.name, service.parser
     formats: dict[str, type[JsonArray | Ndjson | Csv]] = {
         _JSON: JsonArray,
@@ -73,12 +82,13 @@ def _add_create_many(app: FastAPI, service: Service) -> None:
     query: Parser[dict[str, str]] = Parser(
         with_config(STRICT)(TypedDict("BatchQuery", {"results": Literal["all"]}, total=False))  # type: ignore[operator]
     )
-    refusals = [
+    refusals: list[type[errors.ServiceError]] = [
         errors.InvalidQuery,
         errors.InvalidRecord,
         errors.Overloaded,
         errors.StoreUnavailable,
         errors.StorageFull,
+        *access.refusals,
     ]
     if service.resource.open_check:
         refusals.append(errors.ReferenceCheckUnavailable)
@@ -100,13 +110,16 @@ def _add_create_many(app: FastAPI, service: Service) -> None:
         f" {MOST_LISTED}, or with `?results=all` every one, and says in `results_omitted` how many more there are.",
         status_code=HTTPStatus.CREATED,
         responses=responses,
+        dependencies=access.documented,
         openapi_extra={
             **batch_request(service.resource.example),
             "parameters": parameters(query.fields, where="query"),
         },
     )
     async def create_many(request: Request) -> Response:
-        report = Report(list_all="results" in query.from_text(request.query_params.multi_items()))
+        access.check(request)
+        list_all = "results" in query.from_text(request.query_params.multi_items())
+        report = Report(list_all=list_all, refusals=service.metrics.refusals)
         form = formats.get(media_type(request))
         if form is None:
             raise errors.UnsupportedMediaType(f"Send the records as {', '.join(formats)}.")

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from decimal import Decimal
 from itertools import accumulate, chain
+from time import perf_counter
 
 from services.chassis.batcher import Batcher
 from services.chassis.bodies import Parser
@@ -17,6 +18,9 @@ from services.chassis.store import Inserted, Outcome, Record, make_store
 # What is kept of a field, by its JSON type: nothing is rounded.
 _KINDS = {"integer": int, "number": Decimal, "string": str}
 
+# Of 64 requests at a time, half are parsed while the other half is committed. If all were committed together, neither
+# the event loop nor the disk would have anything to do while the other is busy.
+_ENOUGH_TO_COMMIT = 32
 # Enough for the next batch to be parsed while one is committed, and little enough to leave memory as it is.
 _CHUNKS_ON_THEIR_WAY = 32
 
@@ -35,7 +39,11 @@ class Service:
         self.store = make_store(settings.database_url, resource.name, columns)
         # One writer for each database: whatever is inserted at the same time shares its transactions (group commit).
         self.inserts: Batcher[Sequence[Record], Inserted] = Batcher(
-            self._insert_groups, max_batch=settings.max_batch, max_waiting=settings.max_waiting, size_of=len
+            self._insert_groups,
+            max_batch=settings.max_batch,
+            max_waiting=settings.max_waiting,
+            enough=_ENOUGH_TO_COMMIT,
+            size_of=len,
         )
         # What bulk bodies may have on its way to the disk, all of them together: what comes in faster has to wait.
         self.room = asyncio.Semaphore(_CHUNKS_ON_THEIR_WAY)
@@ -51,7 +59,7 @@ class Service:
         await self.store.open()
         try:
             open_check = self.resource.open_check or _no_check
-            async with open_check() as self.check:
+            async with open_check(self.metrics) as self.check:
                 yield
         finally:
             await self.inserts.close()
@@ -82,9 +90,17 @@ class Service:
 
     async def _insert_groups(self, groups: Sequence[Sequence[Record]]) -> list[Inserted]:
         """Insert in one transaction what several requests have brought; return to each its own part."""
+        began_s = perf_counter()
         ids, others = await self.store.insert(list(chain.from_iterable(groups)))
+        self._count(len(ids), others, perf_counter() - began_s)
         ends = accumulate(map(len, groups))
         return [_part(ids, others, end - len(group), end) for group, end in zip(groups, ends, strict=True)]
+
+    def _count(self, received: int, others: Mapping[int, Outcome], took_s: float) -> None:
+        self.metrics.commit_s.observe(took_s)
+        self.metrics.batch_records.observe(received)
+        self.metrics.records["created"] += received - len(others)
+        self.metrics.records.update(others.values())
 
 
 def _part(ids: Sequence[int], others: Mapping[int, Outcome], start: int, end: int) -> Inserted:
@@ -107,7 +123,7 @@ def refusal_of(outcome: Outcome) -> ServiceError | None:
     return None
 
 
-def _no_check() -> nullcontext[Check]:
+def _no_check(_: Metrics) -> nullcontext[Check]:
     return nullcontext(_nothing_to_check)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from services.chassis.errors import CannotStart
 
@@ -21,6 +21,12 @@ class Settings(BaseModel):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="What is logged to standard error.")
     ] = "warning"
+    api_key: Annotated[
+        SecretStr | None,
+        Field(
+            min_length=1, description="What must be sent to write: `Authorization: Bearer` and this; empty, nothing."
+        ),
+    ] = None
     max_body_bytes: Annotated[
         int, Field(ge=1024, description="The longest body of a request, in bytes; beyond it the answer is 413.")
     ] = 65_536
@@ -29,14 +35,22 @@ class Settings(BaseModel):
     max_waiting: Annotated[
         int, Field(ge=1, description="The most inserts that wait for a transaction; beyond it the answer is 503.")
     ] = 10_000
+    receive_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="How long a request's head may take to come, and each KiB of its body, and each KiB of an"
+            " answer to be read, in seconds; then the connection is closed.",
+        ),
+    ] = 8.0
     exit_on_stdin_eof: Annotated[
         bool, Field(description="Stop when standard input ends, so as not to outlive the program that holds it.")
     ] = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read the settings; raise `CannotStart`, naming the variables, where one is not valid."""
-        values = {name: environment[name.upper()] for name in cls.model_fields if name.upper() in environment}
+        """Read the settings, of which empty ones are none; raise `CannotStart`, naming those that are not valid."""
+        values = {name: environment[name.upper()] for name in cls.model_fields if environment.get(name.upper())}
         try:
             return cls(**values)
         except ValidationError as error:

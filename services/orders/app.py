@@ -16,6 +16,6 @@ def create_app(settings: OrdersSettings) -> FastAPI:
         record=Order,
         description="Who ordered what; the only owner of orders.db.",
         example={"user_id": 1, "product_id": 1, "quantity": 2},
-        open_check=lambda: open_references(settings),
+        open_check=lambda metrics: open_references(settings, metrics),
     )
     return create_service(orders, settings)

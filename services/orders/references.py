@@ -1,19 +1,25 @@
 """Asks users and products which ids exist, many in one request, and remembers those that do."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import chain
+from time import perf_counter
+from typing import NamedTuple
 
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from services.chassis import request_id
 from services.chassis.batcher import Batcher
 from services.chassis.errors import Reason, ReferenceCheckUnavailable
+from services.chassis.metrics import Metrics
 from services.chassis.resource import Check, Unknown
 from services.chassis.store import Record
 from services.orders.settings import OrdersSettings
 
+_log = logging.getLogger(__name__)
 # What an id takes in a look-up at the most: nineteen digits and a comma.
 _LONGEST_ID_BYTES = 20
 
@@ -25,20 +31,36 @@ class _Missing(BaseModel):
     missing: set[int]
 
 
+class _Share(NamedTuple):
+    """What one request wants to know, and its id."""
+
+    ids: Sequence[int]
+    request_id: str
+
+
 class Directory:
     """What one other service says of its ids."""
 
-    def __init__(self, lookup_url: str, client: httpx.AsyncClient, settings: OrdersSettings) -> None:
+    def __init__(
+        self, service: str, base_url: str, client: httpx.AsyncClient, settings: OrdersSettings, metrics: Metrics
+    ) -> None:
         """Take where to ask; nothing is asked yet."""
-        self._url = lookup_url
+        self._service = service
+        self._url = f"{base_url}/{service}/lookup"
         self._client = client
+        self._metrics = metrics
         self._timeout_s = settings.lookup_timeout_s
         self._max_known = settings.max_known_ids
         # Records are never deleted, so a "yes" holds for ever. A "no" does not, and is not kept.
         self._known: set[int] = set()
         self._max_ids = settings.max_lookup_ids
-        self._lookups: Batcher[Sequence[int], set[int]] = Batcher(
-            self._ask, max_batch=self._max_ids, max_waiting=settings.max_waiting, size_of=len
+        self._lookups: Batcher[_Share, set[int]] = Batcher(
+            self._ask,
+            max_batch=self._max_ids,
+            max_waiting=settings.max_waiting,
+            # A call costs its other end as much as a commit does, so it is for as many as there are.
+            enough=self._max_ids,
+            size_of=lambda share: len(share.ids),
         )
 
     def unknown(self, ids: set[int]) -> set[int]:
@@ -49,25 +71,34 @@ class Directory:
         """Return those of the ids that do not exist; raise `ReferenceCheckUnavailable` where nobody can say."""
         ids, missing = list(unknown), set[int]()
         for first in range(0, len(ids), self._max_ids):
-            missing |= await self._lookups.submit(ids[first : first + self._max_ids])
+            share = _Share(ids[first : first + self._max_ids], request_id.current.get())
+            missing |= await self._lookups.submit(share)
         return missing
 
-    async def _ask(self, shares: Sequence[Sequence[int]]) -> list[set[int]]:
+    async def _ask(self, shares: Sequence[_Share]) -> list[set[int]]:
         """Return for each share of ids those that are missing."""
-        wanted = set(chain.from_iterable(shares))
+        wanted = set(chain.from_iterable(share.ids for share in shares))
+        # One call for many requests bears the ids of them all.
+        request_id.current.set(request_id.joined(share.request_id for share in shares))
+        began_s = perf_counter()
         try:
             # A deadline for the whole call: httpx's own time-outs start again with every byte that arrives.
             async with asyncio.timeout(self._timeout_s):
                 missing = _Missing.model_validate_json(await self._post({"ids": sorted(wanted)})).missing
         except (httpx.HTTPError, TimeoutError, ValidationError) as error:
+            self._metrics.lookup_failures[self._service] += 1
+            _log.warning("look-up failed", extra={"fields": {"service": self._service, "why": type(error).__name__}})
             raise _unavailable() from error
+        finally:
+            self._metrics.lookup_s[self._service].observe(perf_counter() - began_s)
         self._remember(wanted - missing)
-        return [missing.intersection(share) for share in shares]
+        return [missing.intersection(share.ids) for share in shares]
 
     async def _post(self, body: object) -> bytes:
         """Return what is answered under 200, and no more of it than a whole answer can have."""
         answer = b""
-        async with self._client.stream("POST", self._url, json=body) as response:
+        headers = {request_id.HEADER: request_id.current.get()}
+        async with self._client.stream("POST", self._url, json=body, headers=headers) as response:
             response.raise_for_status()
             async for piece in response.aiter_bytes():
                 answer += piece
@@ -82,13 +113,13 @@ class Directory:
 
 
 @asynccontextmanager
-async def open_references(settings: OrdersSettings) -> AsyncIterator[Check]:
+async def open_references(settings: OrdersSettings, metrics: Metrics) -> AsyncIterator[Check]:
     """Yield the check of an order's references; it names every one that does not exist."""
     # Services talk to each other directly, whatever proxy the environment names.
-    async with httpx.AsyncClient(trust_env=False, timeout=settings.lookup_timeout_s) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=settings.lookup_timeout_s, headers=_key(settings)) as client:
         directories = {
-            "user": Directory(f"{settings.users_url}/users/lookup", client, settings),
-            "product": Directory(f"{settings.products_url}/products/lookup", client, settings),
+            "user": Directory("users", settings.users_url, client, settings, metrics),
+            "product": Directory("products", settings.products_url, client, settings, metrics),
         }
 
         async def missing(unknown: dict[str, set[int]]) -> dict[str, set[int]]:
@@ -121,6 +152,12 @@ async def open_references(settings: OrdersSettings) -> AsyncIterator[Check]:
             return {position: found for position, found in enumerate(reasons) if found}
 
         yield check
+
+
+def _key(settings: OrdersSettings) -> dict[str, str]:
+    if settings.lookup_api_key is None:
+        return {}
+    return {"authorization": f"Bearer {settings.lookup_api_key.get_secret_value()}"}
 
 
 def _unavailable() -> ReferenceCheckUnavailable:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, AnyHttpUrl, Field, TypeAdapter
+from pydantic import AfterValidator, AnyHttpUrl, Field, SecretStr, TypeAdapter
 
 from services.chassis.settings import Settings
 
@@ -29,6 +29,10 @@ class OrdersSettings(Settings):
             gt=0, description="How long users or products may take to answer, in seconds; beyond it the answer is 503."
         ),
     ] = 2.0
+    lookup_api_key: Annotated[
+        SecretStr | None,
+        Field(description="What is sent with look-ups, as `Authorization: Bearer`, where users and products want it."),
+    ] = None
     max_known_ids: Annotated[
         int, Field(ge=0, description="How many ids of users, and of products, are remembered as existing.")
     ] = 250_000

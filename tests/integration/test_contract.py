@@ -267,9 +267,14 @@ def test_the_metrics_count_answers_and_commits(resource: Resource) -> None:
     resource.post({})
     after = _figures(resource)
     for name, step in (
-        ('parallel_insert_answers_total{status="201"}', 1),
-        ('parallel_insert_answers_total{status="422"}', 1),
-        ("parallel_insert_batches_total", 1),
+        (f'parallel_insert_requests_total{{method="POST",route="{resource.path}",status="201"}}', 1),
+        (f'parallel_insert_requests_total{{method="POST",route="{resource.path}",status="422"}}', 1),
+        (f'parallel_insert_request_seconds_count{{route="{resource.path}"}}', 2),
+        ('parallel_insert_records_total{outcome="created"}', 1),
+        ('parallel_insert_refusals_total{problem="invalid-record"}', 1),
+        ("parallel_insert_batch_records_count", 1),
+        ("parallel_insert_batch_records_sum", 1),
+        ("parallel_insert_commit_seconds_count", 1),
         ("parallel_insert_in_flight", 0),
     ):
         assert after.get(name, 0) - before.get(name, 0) == step, name

@@ -2,12 +2,14 @@
 
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from client.arguments import _parser
-from services.chassis import errors, problems
+from services.chassis import errors, problems, protocol, server
 from services.chassis.errors import CannotStart, ServiceError, Unavailable
+from services.chassis.metrics import Metrics
 from services.chassis.settings import Settings
 from services.orders.app import create_app
 from services.orders.settings import OrdersSettings
@@ -38,8 +40,12 @@ def test_every_error_has_one_problem_and_every_problem_is_documented() -> None:
         if isinstance(kind, type) and issubclass(kind, ServiceError) and not kind.__subclasses__()
     }
     assert set(problems._KINDS) == leaves - {CannotStart, Unavailable}  # noqa: SLF001
-    for kind in problems._KINDS.values():  # noqa: SLF001
+    for kind in [*problems._KINDS.values(), *_kinds_in(protocol), *_kinds_in(server)]:  # noqa: SLF001
         assert f"| `{kind.slug}` | {kind.status} |" in HTTP
+
+
+def _kinds_in(module: ModuleType) -> list[problems.Kind]:
+    return [kind for kind in vars(module).values() if isinstance(kind, problems.Kind)]
 
 
 def test_every_error_stands_in_the_tree_that_is_drawn_above_them() -> None:
@@ -66,3 +72,8 @@ def test_every_option_is_documented() -> None:
 def test_every_make_command_is_documented() -> None:
     for command in re.findall(r"^([a-z]+):.*## ", (PROJECT / "Makefile").read_text(), re.MULTILINE):
         assert f"make {command}" in README, command
+
+
+def test_every_metric_is_documented() -> None:
+    for name in re.findall(r"^# TYPE parallel_insert_(\w+)", Metrics().text(waiting=0), re.MULTILINE):
+        assert f"| `{name}` |" in (PROJECT / "docs" / "operations.md").read_text(), name
