@@ -8,17 +8,21 @@ BIN := $(VENV)/bin
 # All that the benchmarks install, generate and measure.
 BENCH := .bench
 SOUL := 0.8.2
+AUDIT := .audit
 
-.PHONY: help run test check bench format pins clean
+.PHONY: help run test test-faults check audit bench format pins clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/run ## Start three services, send them the sample records at once, print what became of each
 	$(BIN)/python client/run.py --local
 
 test: $(VENV)/test ## Run all tests
 	$(BIN)/python -m pytest
+
+test-faults: $(VENV)/test ## Run all tests, those of faults at length: fifty kills, twenty power cuts, lies by the thousand
+	FAULTS=long $(BIN)/python -m pytest --timeout 3600
 
 check: $(VENV)/test ## Check lint, format, types and import directions
 	$(BIN)/ruff check .
@@ -28,6 +32,10 @@ check: $(VENV)/test ## Check lint, format, types and import directions
 
 bench: $(VENV)/run $(BENCH)/venv/made $(BENCH)/soul-$(SOUL) ## Measure what is claimed of speed (a part of it: ONLY="single bulk")
 	$(BIN)/python -m benchmarks $(ONLY)
+
+audit: $(AUDIT)/made ## Ask the OSV database (osv.dev) whether a package that is used has a known vulnerability
+	$(AUDIT)/bin/pip-audit --strict --vulnerability-service osv --disable-pip --require-hashes \
+		-r requirements.txt -r requirements-dev.txt
 
 format: $(VENV)/test ## Format the code
 	$(BIN)/ruff format .
@@ -40,9 +48,11 @@ pins: $(VENV)/test ## Choose the newest releases of all packages anew
 		--custom-compile-command "make pins" requirements-dev.in -o requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make pins" requirements-bench.in -o requirements-bench.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make pins" requirements-audit.in -o requirements-audit.txt
 
 clean: ## Remove what the other commands made, the local databases too
-	rm -rf $(VENV) $(BENCH) databases .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage
+	rm -rf $(VENV) $(BENCH) $(AUDIT) databases .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage
 
 $(VENV)/made:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; install it, or say where it is: make PYTHON=..."; exit 1; }
@@ -55,6 +65,11 @@ $(VENV)/run: requirements.txt $(VENV)/made
 
 $(VENV)/test: requirements-dev.txt $(VENV)/run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(AUDIT)/made: requirements-audit.txt $(VENV)/made
+	$(BIN)/python -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-audit.txt
 	@touch $@
 
 $(BENCH)/venv/made: requirements-bench.txt $(VENV)/made
