@@ -2,8 +2,6 @@
 
 import signal
 import socket
-import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -13,61 +11,27 @@ import httpx
 import pytest
 
 from tests.processes import RunningService, eventually, running, settings_for, spawn
+from tests.rounds import rounds
+from tests.workload import Workload, check, cite, known_pairs, more_is_acknowledged, urls
 
 
-class Load:
-    """Threads that insert users until the service is gone, and what became of each."""
-
-    def __init__(self, url: str, first_id: int) -> None:
-        self.sent: set[int] = set()
-        self.acknowledged: set[int] = set()
-        self.strange: list[int] = []
-        self._url = url
-        self._ids = iter(range(first_id, first_id + 1_000_000))
-        self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._send) for _ in range(8)]
-        for thread in self._threads:
-            thread.start()
-
-    def _send(self) -> None:
-        with httpx.Client(base_url=self._url, trust_env=False) as http:
-            while True:
-                with self._lock:
-                    record_id = next(self._ids)
-                    self.sent.add(record_id)
-                try:
-                    answer = http.post("/users", json={"id": record_id, "name": "Ada", "email": "a@b"})
-                except httpx.TransportError:
-                    return
-                (self.acknowledged.add if answer.status_code == 201 else self.strange.append)(record_id)
-
-    def join(self) -> None:
-        """Wait for the last thread to find the service gone."""
-        for thread in self._threads:
-            thread.join()
-
-
-def check_set(database: Path, loads: list[Load]) -> None:
-    """All that was acknowledged is stored, nothing is stored that nobody sent, and the file is sound."""
-    with closing(sqlite3.connect(database)) as db:
-        stored = {row[0] for row in db.execute("SELECT id FROM users")}
-        assert db.execute("SELECT count(*) FROM users").fetchone() == (len(stored),)
-        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert set().union(*(load.acknowledged for load in loads)) <= stored
-    assert stored <= set().union(*(load.sent for load in loads))
-
-
-def test_what_was_acknowledged_survives_being_killed_under_load(tmp_path: Path) -> None:
-    loads: list[Load] = []
-    for life in range(5):
-        with running("users", tmp_path) as users:
-            load = Load(users.url, 1 + life * 1_000_000)
-            eventually(lambda load=load: len(load.acknowledged) > 50)  # type: ignore[misc]
-            users.process.kill()
-            load.join()
-            loads.append(load)
-            assert load.strange == []
-    check_set(tmp_path / "users.db", loads)
+@pytest.mark.timeout(rounds(120, 900))
+@pytest.mark.parametrize("name", ["users", "products", "orders"])
+def test_what_was_acknowledged_survives_being_killed_under_load(
+    name: str, services: dict[str, RunningService], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workload = Workload(name, known_pairs(services))
+    kills = rounds(few=4, many=50)
+    for _ in range(kills):
+        with running(name, tmp_path, **urls(services)) as service, workload.sent_to(service):
+            more_is_acknowledged(workload)
+            service.process.kill()
+        check(service.database, workload)
+    with running(name, tmp_path, **urls(services)) as service, workload.sent_to(service):
+        more_is_acknowledged(workload)
+    check(service.database, workload)
+    assert not workload.refusals
+    cite(capsys, f"{name}: {kills} kills, {len(workload.acknowledged):,} records acknowledged and checked")
 
 
 @contextmanager
@@ -82,16 +46,13 @@ def half_sent(service: RunningService) -> Iterator[None]:
 
 
 def test_sigterm_under_load_drains_and_ends_well(tmp_path: Path) -> None:
-    with running("users", tmp_path) as users:
-        load = Load(users.url, 1)
-        with half_sent(users):
-            eventually(lambda: len(load.acknowledged) > 50)
-            users.process.terminate()
-            assert users.process.wait(timeout=10) == 0
-        load.join()
-        assert load.strange == []
-    check_set(tmp_path / "users.db", [load])
+    workload = Workload("users")
+    with running("users", tmp_path) as users, half_sent(users), workload.sent_to(users):
+        more_is_acknowledged(workload)
+        users.process.terminate()
+        assert users.process.wait(timeout=10) == 0
     assert not (tmp_path / "users.db-wal").exists()
+    check(users.database, workload)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,0 +1,8 @@
+"""How long the tests of faults go on: a few rounds, or all, when FAULTS=long."""
+
+import os
+
+
+def rounds(few: int, many: int) -> int:
+    """Return how many rounds a test goes: few, or many where FAULTS=long."""
+    return many if os.environ.get("FAULTS") == "long" else few
