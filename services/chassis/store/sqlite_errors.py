@@ -4,8 +4,9 @@ import sqlite3
 
 from services.chassis.errors import StorageFull, StoreUnavailable
 
-# A file that has reached a limit can't be written either, and can again when the limit is gone.
-_NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE}
+# A file that has reached a limit can't be written either, and can again when the limit is gone; nor can the index of
+# the write-ahead log grow where there is no room.
+_NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
 _BEYOND_REPAIR = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
