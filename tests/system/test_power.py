@@ -1,0 +1,46 @@
+"""The power is cut: what was acknowledged is on the disk, though nothing survives but what was synced."""
+
+import pytest
+
+from tests.processes import running
+from tests.rounds import rounds
+from tests.system.faulty_disk import FaultyDisk
+from tests.workload import Workload, check, cite, more_is_acknowledged
+
+# Enough for the write-ahead log to be moved into the database several times.
+_RECORDS = 3000
+
+
+@pytest.mark.timeout(rounds(120, 900))
+@pytest.mark.parametrize("torn", [False, True], ids=["nothing-else-survives", "anything-else-may-survive"])
+def test_what_was_acknowledged_survives_a_power_cut(
+    disk: FaultyDisk, capsys: pytest.CaptureFixture[str], *, torn: bool
+) -> None:
+    workload = Workload("users")
+    cuts = rounds(few=2, many=20)
+    for _ in range(cuts):
+        disk.turn_on()
+        with running("users", disk.folder, **disk.settings) as users, workload.sent_to(users):
+            more_is_acknowledged(workload, _RECORDS)
+            users.process.kill()
+        assert (disk.control / "synced" / "users.db").stat().st_size > 0
+        disk.cut_power(torn=torn)
+        check(users.database, workload)
+    with running("users", disk.folder) as users, workload.sent_to(users):
+        more_is_acknowledged(workload)
+    check(users.database, workload)
+    assert not workload.refusals
+    cite(capsys, f"{cuts} power cuts, {len(workload.acknowledged):,} records acknowledged and checked")
+
+
+def test_a_database_that_cannot_be_synced_while_its_log_can_loses_nothing(disk: FaultyDisk) -> None:
+    """SQLite moves the log into the database when it likes to; that this fails is no reason to forget the log."""
+    workload = Workload("users")
+    disk.turn_on()
+    with running("users", disk.folder, **disk.settings) as users, workload.sent_to(users):
+        more_is_acknowledged(workload)
+        with disk.failing("sync-fails", "users.db"):
+            more_is_acknowledged(workload, _RECORDS)
+            users.process.kill()
+    disk.cut_power(torn=True)
+    check(users.database, workload)
