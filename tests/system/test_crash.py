@@ -72,35 +72,3 @@ def test_being_killed_during_the_first_start_does_no_harm(tmp_path: Path) -> Non
         process.communicate()
     with running("users", tmp_path) as users:
         assert httpx.get(f"{users.url}/users/count", trust_env=False).json() == {"count": 0}
-
-
-def failed_start(**environment: str) -> str:
-    """Start users so, expect that it ends by itself and without a traceback, and return what it says."""
-    process = spawn("users", settings_for(Path("unused"), **environment))
-    out, err = process.communicate(timeout=30)
-    assert process.returncode not in {0, None}
-    assert out == ""
-    assert "Traceback" not in err
-    return err
-
-
-def test_a_second_service_on_the_same_file_refuses_to_start(tmp_path: Path) -> None:
-    with running("users", tmp_path) as users:
-        assert users.url
-        assert "belongs to another running service" in failed_start(DATABASE_URL=f"sqlite:///{users.database}")
-
-
-def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
-    (tmp_path / "x.db").write_text("Dear diary, " * 100)
-    assert "x.db can't be used" in failed_start(DATABASE_URL=f"sqlite:///{tmp_path / 'x.db'}")
-
-
-@pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("MAX_BATCH", "0"), ("DATABASE_URL", "postgresql:///x")])
-def test_a_setting_that_is_not_valid_is_named(name: str, value: str) -> None:
-    assert name in failed_start(**{name: value})
-
-
-def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        assert "address already in use" in failed_start(PORT=port, DATABASE_URL=f"sqlite:///{tmp_path / 'x.db'}")

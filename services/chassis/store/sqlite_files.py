@@ -37,6 +37,7 @@ class SqliteFiles:
     def take_ownership(self) -> None:
         """Lock a file beside the database for as long as this process lives, so that no second owner starts."""
         self._database.parent.mkdir(parents=True, exist_ok=True)
+        self._raise_if_read_only()
         lock = sqlite3.connect(
             f"{self._database}.lock", timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
@@ -48,6 +49,12 @@ class SqliteFiles:
                 raise
             raise CannotStart(f"{self._database} belongs to another running service.") from error
         self._lock = lock
+
+    def _raise_if_read_only(self) -> None:
+        """Raise `CannotStart` where a file may only be read: SQLite would open it, and its lock would not hold."""
+        for path in self._paths:
+            if Path(path).exists() and not os.access(path, os.W_OK):
+                raise CannotStart(f"{path} can't be used: it may only be read.")
 
     def let_go(self) -> None:
         """Give the ownership up."""
