@@ -167,6 +167,20 @@ def more_is_acknowledged(workload: Workload, records: int = 200) -> None:
     eventually(lambda: len(workload.so_far()) > enough)
 
 
+def nothing_more_is_acknowledged(workload: Workload) -> None:
+    """Return once everything is refused; fail where something is acknowledged all the same."""
+    # What was answered before the fault may still be read after it.
+    _refused_again(workload)
+    stored = workload.so_far()
+    _refused_again(workload)
+    assert workload.so_far() == stored
+
+
+def _refused_again(workload: Workload, times: int = 20) -> None:
+    enough = workload.refusals[503] + times
+    eventually(lambda: workload.refusals[503] > enough)
+
+
 def check(database: Path, workload: Workload, acknowledged: AbstractSet[int] | None = None) -> None:
     """Check that what was acknowledged is stored as it was sent, nothing else, nothing twice, in a sound file.
 
