@@ -1,18 +1,20 @@
 """The power is cut: what was acknowledged is on the disk, though nothing survives but what was synced."""
 
+import httpx
 import pytest
 
-from tests.processes import running
+from tests.processes import eventually, running, settings_for, spawn
 from tests.rounds import rounds
 from tests.system.faulty_disk import FaultyDisk
 from tests.workload import Workload, check, cite, more_is_acknowledged
 
+BOTH_WAYS = pytest.mark.parametrize("torn", [False, True], ids=["nothing-else-survives", "anything-else-may-survive"])
 # Enough for the write-ahead log to be moved into the database several times.
 _RECORDS = 3000
 
 
 @pytest.mark.timeout(rounds(120, 900))
-@pytest.mark.parametrize("torn", [False, True], ids=["nothing-else-survives", "anything-else-may-survive"])
+@BOTH_WAYS
 def test_what_was_acknowledged_survives_a_power_cut(
     disk: FaultyDisk, capsys: pytest.CaptureFixture[str], *, torn: bool
 ) -> None:
@@ -44,3 +46,18 @@ def test_a_database_that_cannot_be_synced_while_its_log_can_loses_nothing(disk: 
             users.process.kill()
     disk.cut_power(torn=True)
     check(users.database, workload)
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize(
+    "reached", ["databases/users.db", "control/synced/users.db-journal", "control/synced/users.db"]
+)
+def test_a_power_cut_during_the_first_start_does_no_harm(disk: FaultyDisk, reached: str, *, torn: bool) -> None:
+    disk.turn_on()
+    process = spawn("users", settings_for(disk.folder / "users.db", **disk.settings))
+    eventually(lambda: any((place / reached).exists() for place in (disk.folder.parent, disk.control)))
+    process.kill()
+    process.communicate()
+    disk.cut_power(torn=torn)
+    with running("users", disk.folder) as users:
+        assert httpx.get(f"{users.url}/users/count", trust_env=False).json() == {"count": 0}

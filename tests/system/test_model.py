@@ -1,0 +1,135 @@
+"""A service against a model of it: whatever is asked in whatever order, restarts between, it answers as a dict would."""
+
+import json
+import signal
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from tests.processes import running
+from tests.rounds import rounds
+
+Record = dict[str, Any]
+
+# Few of each, so that ids are taken, and contents are the same, again and again.
+IDS = st.integers(1, 12)
+CONTENTS: st.SearchStrategy[Record] = st.fixed_dictionaries(
+    {"name": st.sampled_from(["Lamp", " Lamp ", "Chair"]), "price": st.sampled_from([1, 1.0, 0.1, 24.99])}
+)
+RECORDS = st.one_of(CONTENTS, st.builds(lambda record_id, content: {"id": record_id, **content}, IDS, CONTENTS))
+BAD_ROWS = st.sampled_from(['{"name": "Lamp"}', "[]", "{", '{"id": 0, "name": "Lamp", "price": 1}'])
+ROWS = st.lists(st.one_of(RECORDS, RECORDS, RECORDS, BAD_ROWS), max_size=12)
+
+
+class Model:
+    """What the service has to do."""
+
+    def __init__(self) -> None:
+        self.stored: dict[int, Record] = {}
+
+    def insert(self, records: list[Record]) -> list[tuple[int, str]]:
+        """Store those that can be; return the id and the outcome of each. All are committed at once."""
+        greatest = max([0, *self.stored, *(record.get("id", 0) for record in records)])
+        results = []
+        for record in records:
+            greatest += "id" not in record
+            kept = {"id": greatest, **record, "name": record["name"].strip()}
+            held = self.stored.setdefault(kept["id"], kept)
+            results.append((kept["id"], "created" if held is kept else "unchanged" if held == kept else "rejected"))
+        return results
+
+
+class Comparison(RuleBasedStateMachine):
+    """The same to a service and to the model of it; each is a rule that may be next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Model()
+        self.stack = ExitStack()
+        self.folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
+        self.start()
+
+    def start(self) -> None:
+        self.products = self.stack.enter_context(running("products", self.folder))
+        client = httpx.Client(base_url=self.products.url, trust_env=False, verify=False)
+        self.http = self.stack.enter_context(client)
+
+    def teardown(self) -> None:
+        self.stack.close()
+
+    @rule(record=RECORDS)
+    def create(self, record: Record) -> None:
+        answer = self.http.post("/products", json=record)
+        ((record_id, outcome),) = self.model.insert([record])
+        assert answer.status_code == {"created": 201, "unchanged": 200, "rejected": 409}[outcome]
+        if outcome != "rejected":
+            assert answer.json() == self.model.stored[record_id]
+        if outcome == "created":
+            assert answer.headers["location"] == f"/products/{record_id}"
+
+    @rule(rows=ROWS)
+    def create_many(self, rows: list[Record | str]) -> None:
+        lines = "\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows)
+        headers = {"content-type": "application/x-ndjson"}
+        answer = self.http.post("/products/batch?results=all", content=lines, headers=headers)
+        stored = iter(self.model.insert([row for row in rows if not isinstance(row, str)]))
+        expected = [(None, "rejected") if isinstance(row, str) else next(stored) for row in rows]
+        assert [(result["id"], result["outcome"]) for result in answer.json()["results"]] == expected
+        outcomes = [outcome for _, outcome in expected]
+        for outcome in ("created", "unchanged", "rejected"):
+            assert answer.json()[outcome] == outcomes.count(outcome)
+        all_created = outcomes and set(outcomes) == {"created"}
+        assert answer.status_code == (207 if "rejected" in outcomes else 201 if all_created else 200)
+
+    @rule(record_id=IDS)
+    def read(self, record_id: int) -> None:
+        answer = self.http.get(f"/products/{record_id}")
+        assert answer.status_code == (200 if record_id in self.model.stored else 404)
+        assert answer.status_code == 404 or answer.json() == self.model.stored[record_id]
+
+    @rule(after=st.integers(0, 12), limit=st.integers(1, 5), name=st.sampled_from(["Lamp", "Chair"]))
+    def page(self, after: int, limit: int, name: str) -> None:
+        wanted = [record for key, record in sorted(self.model.stored.items()) if key > after and record["name"] == name]
+        page = self.http.get("/products", params={"after": after, "limit": limit, "name": name}).json()
+        assert page["items"] == wanted[:limit]
+        assert (page["next"] is None) == (len(wanted) <= limit)
+
+    @rule(ids=st.lists(st.integers(1, 20)))
+    def look_up(self, ids: list[int]) -> None:
+        answer = self.http.post("/products/lookup", json={"ids": ids})
+        assert answer.json() == {"missing": sorted(set(ids) - self.model.stored.keys())}
+
+    @rule(how=st.sampled_from([signal.SIGTERM, signal.SIGKILL]))
+    def restart(self, how: signal.Signals) -> None:
+        self.products.process.send_signal(how)
+        self.products.process.wait(timeout=10)
+        self.start()
+
+    @invariant()
+    def everything_is_stored(self) -> None:
+        assert self.http.get("/products/count").json() == {"count": len(self.model.stored)}
+        page = self.http.get("/products", params={"limit": 1000}).json()
+        assert page == {"items": [record for _, record in sorted(self.model.stored.items())], "next": None}
+
+
+@pytest.mark.timeout(rounds(120, 1800))
+def test_a_service_answers_as_its_model_does() -> None:
+    run_state_machine_as_test(
+        Comparison,
+        settings=settings(
+            max_examples=rounds(few=4, many=100),
+            stateful_step_count=rounds(few=20, many=50),
+            deadline=None,
+            database=None,
+            # A service is started for each attempt, so nothing is tried again to find a shorter way to a failure.
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
