@@ -1,4 +1,4 @@
-"""A service against a model of it: whatever is asked in whatever order, restarts between, it answers as a dict would."""
+"""A service against a model: whatever is asked, in whatever order, across restarts, it answers as a dict would."""
 
 import json
 import signal
