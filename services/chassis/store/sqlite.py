@@ -1,6 +1,7 @@
 """The SQLite store: one connection writes, on a thread of its own."""
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -20,6 +21,8 @@ from services.chassis.store.sqlite_schema import prepare
 from services.chassis.store.worker import Worker
 
 Answer = TypeVar("Answer")
+
+_log = logging.getLogger(__name__)
 
 # How many rows of a large batch go into one statement: with four columns, SQLite takes no more than 8,191.
 BLOCK = 1_000
@@ -96,8 +99,7 @@ class SqliteStore(SqliteReads):
         try:
             self._files.raise_if_changed()
         except StoreUnavailable as error:
-            self._broken = error.detail
-            raise
+            raise self._given_up(error.detail) from error
         return done
 
     def _guarded(self, do: Callable[[], Answer]) -> Answer:
@@ -106,11 +108,19 @@ class SqliteStore(SqliteReads):
         try:
             return do()
         except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorname", type(error).__name__)
+            _log.warning("nothing was written", extra={"fields": {"table": self._table, "why": code}})
             if is_beyond_repair(error):
                 # After a failed sync nobody knows what is on the disk, so nothing is acknowledged until a restart.
-                self._broken = "The database failed; the service must be restarted."
-                raise StoreUnavailable(self._broken) from error
+                raise self._given_up("The database failed; the service must be restarted.") from error
             raise refusal_of(error) from error
+
+    def _given_up(self, why: str) -> StoreUnavailable:
+        """Write nothing from now on; return what callers are told."""
+        if not self._broken:
+            _log.error("the store gave up", extra={"fields": {"table": self._table, "why": why}})
+        self._broken = why
+        return StoreUnavailable(why)
 
     def _insert(self, records: Sequence[Record]) -> Inserted:
         rows, ids = _with_ids(records, self._greatest_id)
