@@ -75,7 +75,8 @@ class Report:
                 continue
             record_id, outcome = next(stored)
             if refusal := refusal_of(outcome or "created"):
-                self._add_refused(first + position, Refused(record_id, refusal))
+                # The id that was not left is none.
+                self._add_refused(first + position, Refused(None if outcome == "no-id-left" else record_id, refusal))
                 continue
             self._unchanged += outcome == "unchanged"
             if self._list_all:

@@ -124,19 +124,23 @@ class Parser(Generic[Value]):
         """Return what a field's text means: a number where the field holds one and JSON would write it so."""
         if not self.is_number(name) or not NUMBER.fullmatch(text):
             return text
-        try:
-            return decoded(text.encode())
-        except MalformedBody:
-            # A number beyond all measure is none.
-            return text
+        return decoded(text.encode())
 
 
 def _whole(digits: str) -> int | Decimal:
     return int(digits) if len(digits) <= _LONGEST_WHOLE else Decimal(digits)
 
 
+def _fraction(digits: str) -> Decimal | float:
+    try:
+        return Decimal(digits)
+    except ArithmeticError:
+        # An exponent beyond all measure: what is left is infinity or 0, and no field takes either.
+        return float(digits)
+
+
 # Numbers are kept as they are written; NaN and its like, which are no JSON, are left to the fields to refuse.
-DECODER = json.JSONDecoder(parse_float=Decimal, parse_int=_whole, parse_constant=float)
+DECODER = json.JSONDecoder(parse_float=_fraction, parse_int=_whole, parse_constant=float)
 
 
 def decoded(body: bytes) -> object:
@@ -147,5 +151,5 @@ def decoded(body: bytes) -> object:
     """
     try:
         return DECODER.decode(body.decode("utf-8"))
-    except (ValueError, ArithmeticError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise MalformedBody("The body is not JSON in UTF-8.") from error

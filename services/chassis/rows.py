@@ -17,6 +17,7 @@ from services.chassis.store import Record
 # What is validated in one go: of much more, the rows would leave the processor's cache before they are stored, and
 # other requests would wait for it.
 CHUNK_BYTES = 32 * 1024
+_SEPARATOR_BYTES = len(b"\r\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,9 @@ async def rows_of(
         BodyTooLarge: a row is longer than `max_row_bytes`.
         MalformedBody, InvalidRecord: see `Format.take`. The rows before have been yielded, whatever is raised.
     """
-    data, wanted = b"", CHUNK_BYTES
+    # With what parts it from the next; nothing longer is looked at, so no longer row is ever whole.
+    longest = max_row_bytes + _SEPARATOR_BYTES
+    data, wanted = b"", min(CHUNK_BYTES, longest)
     async for piece in body:
         data += piece
         while len(data) >= wanted:
@@ -74,7 +77,7 @@ async def rows_of(
             yield rows
             if len(rest) > max_row_bytes:
                 raise BodyTooLarge(f"A row may have at most {max_row_bytes} bytes.")
-            data, wanted = rest + data[wanted:], len(rest) + CHUNK_BYTES
+            data, wanted = rest + data[wanted:], min(len(rest) + CHUNK_BYTES, longest)
     rows, data = await _taken(form, data, room, final=True)
     yield rows
     # Says so where something is left that can't be read.
@@ -159,7 +162,7 @@ class JsonArray:
                 break
             try:
                 value, end = DECODER.raw_decode(text, at)
-            except (ValueError, ArithmeticError, RecursionError):
+            except (ValueError, RecursionError):
                 break
             end = _skip_space(text, end)
             if text[end : end + 1] not in {",", "]"}:

@@ -197,9 +197,17 @@ def test_what_is_not_json_is_malformed(body: bytes) -> None:
         USERS.from_json(body)
 
 
-def test_a_number_beyond_all_measure_is_malformed() -> None:
-    with pytest.raises(MalformedBody):
-        PRODUCTS.from_json(product(price="1.00000001e9999999999999999999").encode())
+@pytest.mark.parametrize(
+    ("literal", "reason"),
+    [
+        ("1.00000001e9999999999999999999", "price is not a finite number"),
+        ("1.00000001e999999999999999999", "price is greater than 999999999.99"),
+        ("1.00000001e-999999999999999999", "price has more than 2 decimals"),
+        ("1.00000001e-9999999999999999999", "price is not greater than 0"),
+    ],
+)
+def test_a_number_beyond_all_measure_is_no_price(literal: str, reason: str) -> None:
+    assert refusals(PRODUCTS, product(price=literal)) == [reason]
 
 
 def test_parameters_are_read_as_json_writes_numbers() -> None:

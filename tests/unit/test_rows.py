@@ -3,7 +3,9 @@
 import asyncio
 import json
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -26,18 +28,19 @@ FORMATS: dict[str, Callable[[], Format]] = {
 }
 
 
+async def pieces(body: bytes, piece_bytes: int) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), piece_bytes):
+        yield body[start : start + piece_bytes]
+
+
 def read(body: bytes, form: Format, piece_bytes: int = 1 << 20, max_row_bytes: int = 65_536) -> list[Row]:
     """Read the body in pieces of that size; what is raised at the end stands last, as a refused row."""
-
-    async def pieces() -> AsyncIterator[bytes]:
-        for start in range(0, len(body), piece_bytes):
-            yield body[start : start + piece_bytes]
 
     async def collect() -> list[Row]:
         found: list[Row] = []
         try:
             room = asyncio.Semaphore(1)
-            async for some in rows_of(pieces(), form, max_row_bytes, room):
+            async for some in rows_of(pieces(body, piece_bytes), form, max_row_bytes, room):
                 room.release()
                 records = iter(some.records)
                 found += [some.refused.get(place) or next(records) for place in range(some.received)]
@@ -95,12 +98,29 @@ def test_a_bad_row_fails_alone(kind: str, monkeypatch: pytest.MonkeyPatch) -> No
         assert found == [reasons if index in bad else records[index] for index in range(39)]
 
 
+def padded(kind: str, length: int) -> bytes:
+    """Return three rows, the second of which has that many bytes."""
+    rows = body_of(kind, [user(1), user(2, "NAME"), user(3)])
+    around = len(body_of(kind, [user(1), user(2, ""), user(3)])) - len(body_of(kind, [user(1), user(3)]))
+    # What parts it from its neighbour is not the row's.
+    separator = {"json": 2, "ndjson": 1, "csv": 2}[kind]
+    return rows.replace(b"NAME", b"x" * (length - around + separator))
+
+
 @pytest.mark.parametrize("kind", FORMATS)
-def test_a_row_that_is_too_long_ends_the_body(kind: str) -> None:
-    body = body_of(kind, [user(1), user(2, "x" * 300_000), user(3)])
-    found = told(read(body, FORMATS[kind](), 60_000, max_row_bytes=1000))
-    assert found[-1] is BodyTooLarge
-    assert user(3) not in found
+@pytest.mark.parametrize("max_row_bytes", [1_000, 32_768, 65_536])
+@pytest.mark.parametrize("piece_bytes", [999, 1 << 20])
+def test_a_row_may_be_as_long_as_is_said_wherever_it_stands(kind: str, max_row_bytes: int, piece_bytes: int) -> None:
+    too_long_a_name = ["name is longer than 200 characters"]
+    for body, expected in (
+        (padded(kind, max_row_bytes), [user(1), too_long_a_name, user(3)]),
+        (padded(kind, max_row_bytes + 3), [user(1), BodyTooLarge]),
+        (padded(kind, 10 * max_row_bytes), [user(1), BodyTooLarge]),
+        # The same as the last row.
+        (padded(kind, max_row_bytes + 3).rpartition(b"\n")[0] if kind != "json" else b"", [user(1), BodyTooLarge]),
+    ):
+        if body:
+            assert told(read(body, FORMATS[kind](), piece_bytes, max_row_bytes)) == expected
 
 
 @pytest.mark.parametrize(
@@ -190,3 +210,46 @@ def test_amounts_are_as_exact_in_bulk(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_header_refuses_before_any_row_is_taken() -> None:
     with pytest.raises(InvalidRecord):
         Csv(USERS).take(b"id,nmae\n1,Ada\n", final=False)
+
+
+@pytest.mark.parametrize("number", ["1e9999999999999999999", "-1e-9999999999999999999", "9" * 5000, "NaN", "1e999"])
+@pytest.mark.parametrize("kind", ["json", "ndjson"])
+def test_a_number_beyond_all_measure_is_its_rows_own_trouble(kind: str, number: str) -> None:
+    body = body_of(kind, [user(1), user(2), user(3)]).replace(b'"id": 2', f'"id": {number}'.encode())
+    assert told(read(body, FORMATS[kind]())) == [user(1), ["id is not a whole number"], user(3)]
+
+
+def cpu_s(body: bytes) -> float:
+    """Return the processor time that reading the body as CSV takes: the least of three times."""
+
+    async def drain() -> None:
+        room = asyncio.Semaphore(1)
+        with suppress(ServiceError):
+            async for _ in rows_of(pieces(body, 1 << 16), Csv(USERS), 65_536, room):
+                room.release()
+
+    times = []
+    for _ in range(3):
+        began_s = time.process_time()
+        asyncio.run(drain())
+        times.append(time.process_time() - began_s)
+    return min(times)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        b'"',
+        b'""',
+        b'"\n',
+        b'"\n"\n',
+        b'1,"""",a@b\n',
+        b'1,"' + b"\n" * 5_000 + b'",a@b\n',
+        b'1,"' + b'""' * 5_000 + b'",a@b\n',
+    ],
+    ids=["quotes", "pairs", "lines of one", "lines of two", "quoted quotes", "quoted lines", "many quoted quotes"],
+)
+def test_the_work_of_quotes_grows_as_their_number_does(row: bytes) -> None:
+    header, times = b"id,name,email\n", 50_000 // len(row)
+    # Four times as many take four times as long, and would take sixteen times if each were looked at for every other.
+    assert cpu_s(header + row * 4 * times) < 10 * cpu_s(header + row * times) + 0.01
