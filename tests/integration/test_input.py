@@ -66,13 +66,13 @@ def wrong_numbers(resource: Resource) -> list[tuple[str, str]]:
 
 
 def test_what_is_no_number_never_reaches_the_database(resource: Resource, new_id: int) -> None:
-    before = resource.figures()["parallel_insert_batches_total"]
+    before = resource.figures()["parallel_insert_batch_records_count"]
     for field, literal in wrong_numbers(resource):
         response = resource.send(as_json(literals(resource.record(new_id), **{field: literal})))
         assert response.is_client_error, (field, literal)
         assert response.headers["content-type"] == PROBLEM
         assert slug(response.json()) in REFUSED, (field, literal)
-    assert resource.figures()["parallel_insert_batches_total"] == before
+    assert resource.figures()["parallel_insert_batch_records_count"] == before
 
 
 @pytest.mark.parametrize("kind", KINDS)
