@@ -10,10 +10,10 @@ BENCH := .bench
 SOUL := 0.8.2
 AUDIT := .audit
 
-.PHONY: help run test test-faults check audit bench format pins clean
+.PHONY: help run test test-faults test-mutations check audit bench format pins clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/run ## Start three services, send them the sample records at once, print what became of each
 	$(BIN)/python client/run.py --local
@@ -23,6 +23,9 @@ test: $(VENV)/test ## Run all tests
 
 test-faults: $(VENV)/test ## Run all tests, those of faults at length: fifty kills, twenty power cuts, lies by the thousand
 	FAULTS=long $(BIN)/python -m pytest --timeout 3600
+
+test-mutations: $(VENV)/test ## Break the guarantees one by one, in copies, and tell which test notices
+	$(BIN)/python -m tests.mutations
 
 check: $(VENV)/test ## Check lint, format, types and import directions
 	$(BIN)/ruff check .

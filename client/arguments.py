@@ -43,6 +43,8 @@ class Arguments:
     batch: int | None
     give_up_after_s: float
     json: str | None
+    # Not an option: what stands on a command line, others can see.
+    api_key: str
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -61,6 +63,9 @@ def parse(argv: Sequence[str]) -> Arguments:
         parser.error(f"--give-up-after must be more than 0 and at most {LONGEST_WAIT_S}")
     if given.json not in {None, "-"} and (Path(given.json).is_dir() or not Path(given.json).absolute().parent.is_dir()):
         parser.error(f"--json: {given.json} is no file that could be written")
+    api_key = os.environ.get("API_KEY", "")
+    if not (api_key.isascii() and api_key.isprintable()):
+        parser.error("API_KEY must be of visible ASCII characters")
     return Arguments(
         data=given.data,
         urls=urls,
@@ -70,6 +75,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         batch=given.batch,
         give_up_after_s=given.give_up_after,
         json=given.json,
+        api_key=api_key,
     )
 
 
@@ -86,7 +92,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Send records to the users, products and orders services at the same time, from threads, and"
         " print what became of every one. Without --data, sends thirty sample records.",
         epilog="Exit status: 0 every record has its final answer (a refusal is one) and the services hold what they"
-        " acknowledged; 1 not so; 2 bad usage or unreadable input; 130 interrupted.",
+        " acknowledged; 1 not so; 2 bad usage or unreadable input; 130 interrupted. An API_KEY in the"
+        " environment is sent to the services.",
     )
     parser.add_argument(
         "--data",

@@ -18,7 +18,7 @@ from client.merge import Merged
 from client.read_back import compare_batch
 from client.records import Result
 from client.reports import parcel, read, stored_rows
-from client.services import Service, Unreadable, connect
+from client.services import Service, Unreadable
 from client.start_line import StartLine
 from client.tally import Tally
 from client.waves import Waves
@@ -148,7 +148,7 @@ class Bulk:
         def work() -> None:
             start = start_line.place() if start_line and name in self._up else _go
             try:
-                with connect(self._services[name].url, _ANSWER_TIMEOUT_S) as client:
+                with self._services[name].connect(_ANSWER_TIMEOUT_S) as client:
                     while not self._stop.is_set() and (batch := take()):
                         self._deliver(client, batch, start)
             except BaseException:

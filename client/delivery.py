@@ -2,9 +2,12 @@
 
 import json
 import random
+import re
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 from threading import Event
 from typing import Any
@@ -15,9 +18,11 @@ _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
 # More than a service has to say of the largest batch, were every record of it refused.
 _LONGEST_ANSWER_BYTES = 16_000_000
+_LONGEST_ID = 128
+_NOT_IN_IDS = re.compile(r"[^\w.:-]", re.ASCII)
 _PROBLEM = "application/problem+json"
-# 429 and 503 say that it may be sent again; 502 and 504 come from something between us and the service.
-_TRY_AGAIN = {429, 502, 503, 504}
+# 408, 429 and 503 say that it may be sent again; 502 and 504 come from something between us and the service.
+_TRY_AGAIN = {408, 429, 502, 503, 504}
 _ACKNOWLEDGED = {200, 201, 207}
 _CLIENT_ERRORS = range(400, 500)
 
@@ -27,6 +32,8 @@ class Parcel:
     """What is sent: a record, or a batch of them."""
 
     path: str
+    # Where it came from: `users.csv:11`.
+    origin: str
     media_type: str
     body: bytes
     # Whether sending it twice stores nothing twice.
@@ -104,7 +111,11 @@ def _backoff_s(attempt: int) -> float:
 
 
 def _attempt(client: httpx.Client, parcel: Parcel, start: Callable[[], None]) -> Reading:
-    headers = {"content-type": parcel.media_type, "content-length": str(len(parcel.body))}
+    headers = {
+        "content-type": parcel.media_type,
+        "content-length": str(len(parcel.body)),
+        "x-request-id": _request_id(parcel),
+    }
     content = _held_back(parcel.body, start)
     try:
         with client.stream("POST", parcel.path, content=content, headers=headers) as response:
@@ -114,6 +125,16 @@ def _attempt(client: httpx.Client, parcel: Parcel, start: Callable[[], None]) ->
         never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
         words = "no connection" if never_sent else "the answer was lost"
         return Reading(again=True, in_doubt=not never_sent, reasons=(f"{words} ({type(error).__name__})",))
+
+
+def _request_id(parcel: Parcel) -> str:
+    """Return what the services log of this parcel's requests, and of what they cause: the run, file and line."""
+    return _NOT_IN_IDS.sub("_", f"{_run()}-{parcel.origin}")[:_LONGEST_ID]
+
+
+@cache
+def _run() -> str:
+    return secrets.token_hex(4)
 
 
 def _held_back(body: bytes, start: Callable[[], None]) -> Iterator[bytes]:

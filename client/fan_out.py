@@ -10,7 +10,7 @@ from threading import Event, Thread
 
 from client.delivery import Answer, Parcel, deliver
 from client.records import Outcome, Record, Result
-from client.services import Service, connect
+from client.services import Service
 from client.start_line import StartLine
 
 # How long Ctrl-C waits for requests that are under way.
@@ -100,7 +100,7 @@ class FanOut:
             self._released_s = self._released_s or start_line.released_s
 
         try:
-            with connect(service.url) as client:
+            with service.connect() as client:
                 for record in _taken_from(queue):
                     if self._stop.is_set():
                         return
@@ -150,6 +150,7 @@ class FanOut:
 def _parcel(record: Record) -> Parcel:
     return Parcel(
         f"/{record.service}",
+        record.origin,
         "application/json",
         record.body,
         repeatable=record.id is not None,

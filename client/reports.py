@@ -17,6 +17,7 @@ def parcel(batch: Batch) -> Parcel:
     every = None in batch.ids
     return Parcel(
         f"/{batch.service}/batch{'?results=all' if every else ''}",
+        f"{batch.file}:{batch.lines[0]}",
         "application/x-ndjson",
         b"".join(batch.rows),
         repeatable=not every,

@@ -35,7 +35,10 @@ def main(argv: Sequence[str]) -> int:
             local_services(arguments.db_dir) if arguments.local else nullcontext(arguments.urls) as urls,
             ExitStack() as connections,
         ):
-            services = [Service(name, urls[name], connections.enter_context(connect(urls[name]))) for name in SERVICES]
+            services = [
+                Service(name, urls[name], connections.enter_context(connect(urls[name])), arguments.api_key)
+                for name in SERVICES
+            ]
             up = _up(services)
             if not up:
                 return INCOMPLETE

@@ -29,10 +29,16 @@ def _tls(*, needed: bool) -> ssl.SSLContext:
     return ssl.create_default_context() if needed else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def connect(url: str, timeout_s: float = ANSWER_TIMEOUT_S) -> httpx.Client:
+def connect(url: str, timeout_s: float = ANSWER_TIMEOUT_S, api_key: str = "") -> httpx.Client:
     """Return a client for one thread; threads that share one wait for each other."""
-    # The services are addressed directly, whatever proxy the environment names.
-    return httpx.Client(base_url=url, timeout=timeout_s, trust_env=False, verify=_tls(needed=url.startswith("https:")))
+    return httpx.Client(
+        base_url=url,
+        headers={"authorization": f"Bearer {api_key}"} if api_key else {},
+        timeout=timeout_s,
+        # The services are addressed directly, whatever proxy the environment names.
+        trust_env=False,
+        verify=_tls(needed=url.startswith("https:")),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,12 @@ class Service:
     name: str
     url: str
     client: httpx.Client
+    # What is sent to those who ask who writes; empty, nothing.
+    api_key: str = ""
+
+    def connect(self, timeout_s: float = ANSWER_TIMEOUT_S) -> httpx.Client:
+        """Return another connection to it, for another thread."""
+        return connect(self.url, timeout_s, self.api_key)
 
     def answers(self) -> bool:
         """Tell whether anything answers at the service's address."""

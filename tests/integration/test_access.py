@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.processes import RunningService, running
+from tests.processes import RunningService, all_running, run_client, running, url_options
 from tests.upstream import answer, listening
 
 KEY = "k3y-of-the-house"
@@ -93,3 +93,25 @@ def test_orders_sends_the_key_that_it_was_given(tmp_path: Path) -> None:
             assert httpx.post(f"{orders.url}/orders", json=order, trust_env=False).status_code == 201
         assert len(asked.requests) == 2
         assert all(f"authorization: bearer {KEY}" in request.decode().lower() for request in asked.requests)
+
+
+@pytest.mark.parametrize(("key", "created"), [(KEY, [9, 9, 7]), ("another", [0, 0, 0])])
+@pytest.mark.parametrize("size", ["1", "4"])
+def test_the_client_sends_the_key_that_it_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, created: list[int], size: str
+) -> None:
+    monkeypatch.setenv("API_KEY", KEY)
+    with all_running(tmp_path) as services:
+        monkeypatch.setenv("API_KEY", key)
+        run = run_client(*url_options(services), "--batch", size, "--json", "-")
+    result = json.loads(run.stdout)
+    assert (run.returncode, [result["summary"][name]["created"] for name in services]) == (0, created)
+    reasons = {reason for found in result["results"] for reason in found["reasons"]}
+    assert any("API key" in reason for reason in reasons) == (key != KEY)
+    assert KEY not in run.stdout + run.stderr
+
+
+def test_a_key_that_no_header_can_hold_is_bad_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY", "two\nlines")
+    run = run_client()
+    assert (run.returncode, "API_KEY" in run.stderr) == (2, True)

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.processes import RunningService, all_running, running
+from tests.processes import RunningService, all_running, run_client, running, url_options
 
 USER = {"name": "s3cret", "email": "s3cret@example.com"}
 
@@ -72,6 +72,22 @@ def test_an_id_travels_through_orders_to_users_and_products(tmp_path: Path, monk
         for name, path in (("orders", "/orders"), ("users", "/users/lookup"), ("products", "/products/lookup")):
             paths = [event.get("path") for event in events(services[name]) if event.get("request_id") == "traveller"]
             assert path in paths, name
+
+
+@pytest.mark.parametrize("size", ["1", "10"])
+def test_each_record_of_a_run_is_found_by_its_file_and_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: str
+) -> None:
+    monkeypatch.setenv("LOG_LEVEL", "info")
+    with all_running(tmp_path) as services:
+        assert run_client(*url_options(services), "--batch", size).returncode == 0
+        found = {name: events(service) for name, service in services.items()}
+    lookups = [event["request_id"] for event in found["users"] if event.get("path") == "/users/lookup"]
+    ids = [event["request_id"] for event in found["orders"] if event.get("path") in {"/orders", "/orders/batch"}]
+    lines = range(2, 12) if size == "1" else [2]
+    (run,) = {request_id.partition("-")[0] for request_id in ids}
+    assert {f"{run}-orders.csv:{line}" for line in lines} <= set(ids)
+    assert f"{run}-orders.csv:2" in ",".join(lookups).split(",")
 
 
 def test_a_look_up_that_fails_is_counted_and_logged(tmp_path: Path) -> None:

@@ -1,0 +1,283 @@
+"""Breaks the guarantees one by one, in copies of the project, and tells whether a test notices: make test-mutations."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.processes import PROJECT
+
+_TESTS_FAILED = 1
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A guarantee, the code in which it is broken, and the tests of which one must then fail."""
+
+    guarantee: str
+    file: str
+    code: str
+    broken: str
+    tests: str
+
+
+_STORE = "services/chassis/store"
+MUTATIONS = (
+    Mutation(
+        "every commit is synced",
+        f"{_STORE}/sqlite_schema.py",
+        "PRAGMA synchronous = FULL",
+        "PRAGMA synchronous = NORMAL",
+        "tests/system/test_power.py",
+    ),
+    Mutation(
+        "the answer is sent after the commit",
+        f"{_STORE}/sqlite.py",
+        "with self._transaction() if len(rows) > BLOCK else nullcontext():",
+        "if not self._writer.in_transaction:\n            self._writer.execute('BEGIN')\n        if True:",
+        "tests/system/test_crash.py::test_what_was_acknowledged_survives_being_killed_under_load",
+    ),
+    Mutation(
+        "nothing is acknowledged that could not be written",
+        f"{_STORE}/sqlite.py",
+        "            raise refusal_of(error) from error",
+        "            return Inserted([1], {})  # type: ignore",
+        "tests/system/test_disk.py",
+    ),
+    Mutation(
+        "after a failed sync nothing is acknowledged",
+        f"{_STORE}/sqlite_errors.py",
+        "return _code(error) not in _NO_ROOM and _code(error) & 0xFF in _BEYOND_REPAIR",
+        "return False",
+        "tests/system/test_disk.py tests/integration/test_store.py",
+    ),
+    Mutation(
+        "nothing is acknowledged once the files are gone",
+        f"{_STORE}/sqlite_files.py",
+        "changed = self._found() != self._inodes",
+        "changed = False",
+        "tests/system/test_interference.py",
+    ),
+    Mutation(
+        "a database has one owner",
+        f"{_STORE}/sqlite_files.py",
+        'lock.execute("BEGIN EXCLUSIVE")',
+        "pass",
+        "tests/system/test_start.py",
+    ),
+    Mutation(
+        "a full disk is no reason to be started again",
+        f"{_STORE}/sqlite_errors.py",
+        ", sqlite3.SQLITE_IOERR_SHMSIZE}",
+        "}",
+        "tests/system/test_disk.py",
+    ),
+    Mutation(
+        "another record under a taken id is a conflict",
+        f"{_STORE}/sqlite.py",
+        '"unchanged" if as_stored(row) == held[row["id"]] else "conflict"',
+        '"unchanged"',
+        "tests/system/test_model.py",
+    ),
+    Mutation(
+        "of those that share an id in one batch one is created",
+        f"{_STORE}/sqlite.py",
+        'held[row["id"]] = as_stored(row)',
+        "pass",
+        "tests/system/test_model.py",
+    ),
+    Mutation(
+        "an assigned id is no one else's",
+        f"{_STORE}/sqlite.py",
+        "self._greatest_id = max(self._greatest_id, greatest)",
+        "pass",
+        "tests/system/test_model.py tests/integration/test_store.py",
+    ),
+    Mutation(
+        "every request of a shared transaction gets its own outcome",
+        "services/chassis/service.py",
+        "{place - start: others[place] for place in range(start, end) if place in others}",
+        "others",
+        "tests/integration/test_concurrency.py",
+    ),
+    Mutation(
+        "a full queue refuses",
+        "services/chassis/batcher.py",
+        "if len(self._waiting) >= self._max_waiting:",
+        "if False:",
+        "tests/integration/test_concurrency.py",
+    ),
+    Mutation(
+        "the good rows of a batch are kept",
+        "services/chassis/rows.py",
+        "[row for row in rows if not isinstance(row, Refused)]",
+        "[]",
+        "tests/integration/test_batch_route.py",
+    ),
+    Mutation(
+        "what is begun is finished before the end",
+        "services/chassis/service.py",
+        "await self.inserts.close()",
+        "pass",
+        "tests/system/test_crash.py tests/system/test_leaks.py tests/unit/test_batcher.py",
+    ),
+    Mutation(
+        "a no is not remembered",
+        "services/orders/references.py",
+        "self._remember(wanted - missing)",
+        "self._remember(wanted)",
+        "tests/integration/test_references.py",
+    ),
+    Mutation(
+        "an order that could not be checked is not accepted",
+        "services/orders/references.py",
+        "            raise _unavailable() from error\n        finally:",
+        "            missing = set()\n        finally:",
+        "tests/integration/test_references.py",
+    ),
+    Mutation(
+        "a look-up has a deadline as a whole",
+        "services/orders/references.py",
+        "async with asyncio.timeout(self._timeout_s):",
+        "if True:",
+        "tests/integration/test_references.py",
+    ),
+    Mutation(
+        "a body is not read beyond its limit",
+        "services/chassis/limits.py",
+        "if len(body) > max_bytes:",
+        "if False:",
+        "tests/integration/test_input.py tests/integration/test_contract.py",
+    ),
+    Mutation(
+        "who is silent is hung up on",
+        "services/chassis/server.py",
+        "connection.close_if_stuck(now_s, self._receive_timeout_s)",
+        "pass",
+        "tests/system/test_protocol.py",
+    ),
+    Mutation(
+        "a head has a size",
+        "services/chassis/protocol.py",
+        "if self._pending_bytes > MAX_HEAD_BYTES:",
+        "if False:",
+        "tests/system/test_protocol.py",
+    ),
+    Mutation(
+        "who does not listen is left",
+        "services/chassis/protocol.py",
+        "if self._ignored_bytes > _MAX_IGNORED_BYTES:",
+        "if False:",
+        "tests/system/test_protocol.py",
+    ),
+    Mutation(
+        "without the key nobody writes",
+        "services/chassis/access.py",
+        'if not compare_digest(sent.strip().encode("latin-1"), self._expected) or scheme.lower() != "bearer":',
+        "if False:",
+        "tests/integration/test_access.py",
+    ),
+    Mutation(
+        "an id of a request can do no harm",
+        "services/chassis/request_id.py",
+        "return sent.decode() if _USABLE.fullmatch(sent) else None",
+        "return sent.decode()",
+        "tests/integration/test_observer.py",
+    ),
+    Mutation(
+        "refusals do not repeat what was sent",
+        "services/chassis/reasons.py",
+        'return Reason("", f"it has a field other than {\', \'.join(fields)}")',
+        'return Reason("", f"it has a field {details[\'loc\']}")',
+        "tests/integration/test_input.py tests/integration/test_contract.py",
+    ),
+    Mutation(
+        "a lost answer is asked for again",
+        "client/delivery.py",
+        "return Reading(again=True, in_doubt=not never_sent,",
+        "return Reading(again=False, in_doubt=not never_sent,",
+        "tests/system/test_delivery.py",
+    ),
+    Mutation(
+        "a record without an id is not sent twice",
+        "client/delivery.py",
+        "repeatable = parcel.repeatable or not reading.in_doubt",
+        "repeatable = True",
+        "tests/system/test_delivery.py",
+    ),
+    Mutation(
+        "an acknowledgement that makes no sense is none",
+        "client/delivery.py",
+        "if not parcel.is_acknowledged_by(body):",
+        "if False:",
+        "tests/system/test_delivery.py",
+    ),
+    Mutation(
+        "what was acknowledged is read back",
+        "client/read_back.py",
+        "if record is None or stored.get(record_id) != record:",
+        "if False:",
+        "tests/unit/test_read_back.py tests/system/test_run.py",
+    ),
+    Mutation(
+        "an order that overtook its user is sent once more",
+        "client/fan_out.py",
+        "self._send_at_once([r.record for r in self._results.values() if _overtook(r, settled_s)])",
+        "pass",
+        "tests/system/test_run.py",
+    ),
+    Mutation(
+        "all threads start at once",
+        "client/start_line.py",
+        "self._barrier.wait()",
+        "pass",
+        "tests/system/test_run.py tests/system/test_bulk.py",
+    ),
+)
+
+
+def main(words: Sequence[str]) -> int:
+    """Try the mutations whose guarantees have one of these words in them, or all; return 1 if one went unnoticed."""
+    chosen = [one for one in MUTATIONS if not words or any(word in one.guarantee for word in words)]
+    unnoticed = 0
+    for mutation in chosen:
+        caught_by = _caught_by(mutation)
+        unnoticed += not caught_by
+        print(f"{mutation.guarantee}: {caught_by or 'NOTHING NOTICED'}", flush=True)
+    print(f"{len(chosen)} mutations, {unnoticed} unnoticed")
+    return bool(unnoticed)
+
+
+def _caught_by(mutation: Mutation) -> str:
+    """Return the first test that fails; raise where the tests could not be run."""
+    with _copy() as copy:
+        file = copy / mutation.file
+        text = file.read_text()
+        if text.count(mutation.code) != 1:
+            raise LookupError(f"{mutation.file} has not once: {mutation.code}")
+        file.write_text(text.replace(mutation.code, mutation.broken))
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", "-rfE"]
+        done = subprocess.run(
+            [*command, *mutation.tests.split()], cwd=copy, capture_output=True, text=True, check=False
+        )
+    if done.returncode not in {0, _TESTS_FAILED}:
+        raise RuntimeError(done.stdout + done.stderr)
+    failed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    return failed[0] if failed else ""
+
+
+@contextmanager
+def _copy() -> Iterator[Path]:
+    """Yield a copy of the project that may be broken."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "project"
+        shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns(".*", "databases", "__pycache__"))
+        yield copy
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
