@@ -1,9 +1,8 @@
 """CSV bodies (RFC 4180): a header line with the fields' names, then a record on each line."""
 
 import csv
-import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from json.encoder import encode_basestring
 
 from services.chassis.bodies import NUMBER, Parser, Refused
@@ -12,6 +11,11 @@ from services.chassis.rows import Rows, sorted_out
 from services.chassis.store import Record
 
 _NUMBERS = re.compile(rf"(?:{NUMBER.pattern}\n)*")
+
+# A line ends with a line feed. The csv module would take a carriage return by itself for an end, or for an error; this
+# control character is trimmed and refused where that one is.
+_LONE_RETURN = re.compile(r"\r(?!\n)")
+_LIKE_A_RETURN = "\x85"
 
 Cells = list[str]
 
@@ -29,25 +33,38 @@ class Csv:
         """Return the rows of the whole lines, and the line that is not whole yet."""
         if self._failure:
             raise self._failure
-        end = len(data) if final else _end_of_last_record(data)
-        lines = self._cells(data[:end].decode("utf-8", "surrogateescape"))
+        end = len(data) if final else data.rfind(b"\n") + 1
+        lines, rest = self._cells(data[:end].decode("utf-8", "surrogateescape"), final=final)
         if not self._columns and lines:
             self._columns = self._header(lines.pop(0))
         if not self._columns and final:
             raise MalformedBody("The body has no header line.")
         rows = self._all_at_once(lines)
-        return (sorted_out(list(map(self._row, lines))) if rows is None else Rows(rows, {})), data[end:]
+        rest_bytes = rest.encode("utf-8", "surrogateescape") + data[end:]
+        return (sorted_out(list(map(self._row, lines))) if rows is None else Rows(rows, {})), rest_bytes
 
-    def _cells(self, text: str) -> list[Cells]:
-        if '"' not in text:
-            # Without quotes a line is its cells, and splitting it takes half the time of parsing it.
-            return [line.split(",") for line in text.replace("\r\n", "\n").split("\n") if line]
-        lines: list[Cells] = []
+    def _cells(self, text: str, *, final: bool) -> tuple[list[Cells], str]:
+        """Return the cells of the records that are whole, and the text of the one that is not."""
+        if '"' in text:
+            return self._quoted_cells(text, final=final)
+        # Without quotes a line is its cells, and splitting it takes half the time of parsing it.
+        return [line.split(",") for line in text.replace("\r\n", "\n").split("\n") if line], ""
+
+    def _quoted_cells(self, text: str, *, final: bool) -> tuple[list[Cells], str]:
+        lines = [f"{line}\n" for line in _LONE_RETURN.sub(_LIKE_A_RETURN, text).removesuffix("\n").split("\n")]
+        source = _Lines(lines)
+        records, read = list[Cells](), 0
+        reader = csv.reader(source, strict=True)
         try:
-            lines.extend(filter(None, csv.reader(io.StringIO(text, newline=""), strict=True)))
+            for cells in reader:
+                records.append(cells)
+                read = reader.line_num
         except csv.Error:
-            self._failure = MalformedBody("From here on the body is not CSV.")
-        return lines
+            # Where the lines have ended inside of quotes, more are to come.
+            if final or not source.ended:
+                self._failure = MalformedBody("From here on the body is not CSV.")
+                return list(filter(None, records)), ""
+        return list(filter(None, records)), "".join(lines[read:])
 
     def _header(self, columns: Cells) -> Cells:
         """Return the columns; refuse the whole body where none of its rows could be valid."""
@@ -90,12 +107,13 @@ class Csv:
         )
 
 
-def _end_of_last_record(data: bytes) -> int:
-    """Return where the last line ends that is not inside quotes."""
-    end = data.rfind(b"\n") + 1
-    quotes = data.count(b'"', 0, end)
-    while quotes % 2:
-        start = data.rfind(b"\n", 0, end - 1) + 1
-        quotes -= data.count(b'"', start, end)
-        end = start
-    return end
+class _Lines:
+    """Gives one line after another, and tells whether one was asked for when there was none any more."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = iter(lines)
+        self.ended = False
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._lines
+        self.ended = True

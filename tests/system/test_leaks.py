@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from functools import partial
+from functools import _lru_cache_wrapper, partial
 from pathlib import Path
 
 import httpx
@@ -90,6 +90,7 @@ def send_all(resource: Resource, times: int) -> None:
     eventually(lambda: resource.in_flight() == 0)
 
 
+@pytest.mark.timeout(rounds(120, 400))
 def test_10000_requests_of_every_kind_leave_nothing_behind(tmp_path: Path) -> None:
     with all_running(tmp_path) as services:
         for name, service in services.items():
@@ -98,9 +99,9 @@ def test_10000_requests_of_every_kind_leave_nothing_behind(tmp_path: Path) -> No
                 resource = Resource(name, http, service.database)
                 # The next services' orders refer to it.
                 assert resource.post(resource.record(1)).status_code == 201
-                send_all(resource, rounds(8, 40))
+                send_all(resource, rounds(8, 30))
                 warm = held(service.process.pid)
-                send_all(resource, rounds(20, 400))
+                send_all(resource, rounds(14, 134))
             eventually(lambda f=first, s=service: held(s.process.pid).handles <= f.handles + SPARE)  # type: ignore[misc]
             now = held(service.process.pid)
             assert now.threads <= first.threads + SPARE, name
@@ -128,32 +129,32 @@ async def live_once(app: FastAPI, name: str) -> int:
         return (await http.post(f"/{name}", json=RECORDS[name])).status_code
 
 
+def start_and_stop(name: str, folder: Path, times: int, status: int) -> Held:
+    """Start and stop so many apps, one after the other; return what is held then."""
+    for _ in range(times):
+        assert asyncio.run(live_once(apps(folder)[name](), name)) == status
+    # The framework remembers the newest of all routes' functions, and with them their apps.
+    for remembered in [found for found in gc.get_objects() if isinstance(found, _lru_cache_wrapper)]:
+        remembered.cache_clear()
+    gc.collect()
+    return held(os.getpid())
+
+
 @pytest.mark.parametrize(("name", "status"), [("users", 201), ("products", 201), ("orders", 503)])
 def test_100_starts_and_stops_leave_nothing_behind(tmp_path: Path, name: str, status: int) -> None:
-    create = apps(tmp_path)[name]
-    for _ in range(3):
-        assert asyncio.run(live_once(create(), name)) == status
-    gc.collect()
-    first = held(os.getpid())
-    for _ in range(rounds(10, 100)):
-        assert asyncio.run(live_once(create(), name)) == status
-    gc.collect()
-    now = held(os.getpid())
-    assert (now.handles, now.threads) == (first.handles, first.threads)
-    assert now.memory_bytes < first.memory_bytes + 16 * MIB
+    warm, now = (start_and_stop(name, tmp_path, rounds(8, 100), status) for _ in range(2))
+    assert (now.handles, now.threads) == (warm.handles, warm.threads)
+    assert now.memory_bytes < warm.memory_bytes + 8 * MIB
 
 
 def stalled_body(resource: Resource, kind: str, total_bytes: int) -> bytes:
-    """Return a body of whole rows with much space among them, and the beginning of one more as long as may be."""
-    row = bulk_body(kind, [resource.record()])
-    if kind == "text/csv":
-        header, _, row = row.partition(b"\n")
-        return header + b"\n" + (row + b"\n" * 16_000) * (total_bytes // 16_000) + b'"' + b"x" * 60_000
-    row = row.strip(b"[]\n") + (b"," if kind == "application/json" else b"\n")
-    body = (row + b" " * 16_000 + b"\n") * (total_bytes // 16_000) + b'{"name": "' + b"x" * 60_000
-    return b"[" * (kind == "application/json") + body
+    """Return a body of whole rows with much space in them, and the beginning of one more as long as may be."""
+    rows = [resource.record(name=" " * 16_000 + "Ada")] * (total_bytes // 16_000)
+    begun = {"application/json": b',{"name": "', "application/x-ndjson": b'{"name": "', "text/csv": b'"'}[kind]
+    return bulk_body(kind, rows).removesuffix(b"]") + begun + b"x" * 60_000
 
 
+@pytest.mark.timeout(rounds(120, 400))
 @pytest.mark.parametrize("kind", KINDS)
 def test_bodies_that_stall_are_held_in_bounded_memory(tmp_path: Path, kind: str) -> None:
     connections = rounds(20, 100)

@@ -157,6 +157,7 @@ def test_the_service_does_what_its_document_says(sessions: dict[str, Session], n
     session = sessions[name].result()
     assert session.returncode == 0, session.stdout + session.stderr
     (generated,) = re.findall(r"(\d+) generated", session.stdout)
+    print(name, generated, "requests")
     assert int(generated) >= LEAST_CASES
 
 
