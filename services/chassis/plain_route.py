@@ -3,7 +3,8 @@
 from typing import Any
 
 from fastapi.routing import APIRoute
-from starlette.routing import request_response
+from starlette.routing import Match, request_response
+from starlette.types import Receive, Scope, Send
 
 
 class PlainRoute(APIRoute):
@@ -16,3 +17,15 @@ class PlainRoute(APIRoute):
         """Take what every route takes."""
         super().__init__(*args, **kwargs)
         self.app = request_response(self.endpoint)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match HEAD where GET would match."""
+        return super().matches(_head_as_get(scope))
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer HEAD as GET; the server leaves the body out (RFC 9110, section 9.3.2)."""
+        await super().handle(_head_as_get(scope), receive, send)
+
+
+def _head_as_get(scope: Scope) -> Scope:
+    return {**scope, "method": "GET"} if scope.get("method") == "HEAD" else scope

@@ -162,8 +162,9 @@ def _allowed_methods(request: Request) -> set[str]:
     routes = [route for route in request.app.routes if isinstance(route, Route)]
     # The first that has the path is the one that answers: /users/count is no id.
     path = next((route.path for route in routes if route.matches(request.scope)[0] is not Match.NONE), None)
-    # What no route has is one of the docs' files, which can only be read.
-    return {method for route in routes if route.path == path for method in route.methods or ()} or {"GET", "HEAD"}
+    methods = {method for route in routes if route.path == path for method in route.methods or ()}
+    # What no route has is one of the docs' files, which can only be read; what can be read has a head.
+    return methods | {"GET", "HEAD"} if not methods or "GET" in methods else methods
 
 
 async def _on_disconnect(_: Request, __: Exception) -> Response:

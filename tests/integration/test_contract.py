@@ -114,7 +114,7 @@ def test_paths_and_methods_that_do_not_exist_are_problems_too(resource: Resource
     problem(resource.http.get(f"{resource.path}/"), 404, "not-found")
     response = resource.http.put(resource.path)
     problem(response, 405, "method-not-allowed")
-    assert response.headers["allow"] == "GET, POST"
+    assert response.headers["allow"] == "GET, HEAD, POST"
     response = resource.http.post("/assets/favicon.png")
     problem(response, 405, "method-not-allowed")
     assert response.headers["allow"] == "GET, HEAD"
@@ -122,6 +122,19 @@ def test_paths_and_methods_that_do_not_exist_are_problems_too(resource: Resource
     problem(response, 405, "method-not-allowed")
     assert response.headers["allow"] == "POST"
     problem(resource.http.request("TRACE", "/livez"), 405, "method-not-allowed")
+
+
+def test_the_head_of_whatever_can_be_read_is_what_get_has(resource: Resource, new_id: int) -> None:
+    resource.post(resource.record(new_id))
+    reads = [f"{resource.path}/{new_id}", f"{resource.path}?after={new_id - 1}&limit=1", f"{resource.path}/count"]
+    for path in [*reads, "/livez", "/readyz", "/docs", "/", "/openapi.json", f"{resource.path}/0", "/nowhere"]:
+        head, get = resource.http.head(path), resource.http.get(path)
+        assert (head.status_code, head.content) == (get.status_code, b""), path
+        assert head.headers["content-length"] == get.headers["content-length"], path
+        assert head.headers.get("content-type") == get.headers.get("content-type"), path
+    problem(resource.http.put("/livez"), 405, "method-not-allowed")
+    refused = resource.http.head(f"{resource.path}/lookup")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
 
 
 @pytest.mark.parametrize(
