@@ -92,9 +92,8 @@ class Workload:
 
     def _send(self, http: httpx.Client, enough: threading.Event) -> None:
         while not enough.is_set():
-            size = random.choice((1, 1, 1, random.randint(2, _MOST_ROWS)))
             with self._lock:
-                batch = [self._next() for _ in range(size)]
+                batch = self._next()
             try:
                 answer = self._answer(http, batch)
             except httpx.TransportError:
@@ -107,17 +106,26 @@ class Workload:
                 # Who could not answer is not asked as often as who can.
                 enough.wait(0.01)
 
-    def _next(self) -> _Sending:
-        chance = random.random()
-        if self._open and chance < 0.3:
-            return _Sending(self.sent[self._open.pop()], {"created", "unchanged"})
-        if self._known and chance < 0.1:
-            return _Sending(self.sent[random.choice(self._known)], {"unchanged"})
-        if self._known and chance < 0.2:
-            taken = random.choice(self._known)
-            return _Sending({**self._new(taken + 1), "id": taken}, {"rejected"})
-        record = self.sent.setdefault(record_id := next(self._ids), self._new(record_id))
+    def _next(self) -> list[_Sending]:
+        """Return a single record or a batch: most often of new ones alone, which a store adds without looking first."""
+        size = random.choice((1, 1, 1, random.randint(2, _MOST_ROWS)))
+        mixed = random.random() < 0.1
+        return [self._again() if mixed and random.random() < 0.5 else self._first() for _ in range(size)]
+
+    def _first(self) -> _Sending:
+        record = self._new(next(self._ids))
+        self.sent[record["id"]] = record
         return _Sending(record, {"created"})
+
+    def _again(self) -> _Sending:
+        if self._open:
+            return _Sending(self.sent[self._open.pop()], {"created", "unchanged"})
+        if not self._known:
+            return self._first()
+        taken = random.choice(self._known)
+        if random.random() < 0.5:
+            return _Sending(self.sent[taken], {"unchanged"})
+        return _Sending({**self._new(taken + 1), "id": taken}, {"rejected"})
 
     def _new(self, record_id: int) -> Record:
         """Return a record that no other is like."""

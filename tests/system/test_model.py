@@ -124,8 +124,8 @@ def test_a_service_answers_as_its_model_does() -> None:
     run_state_machine_as_test(
         Comparison,
         settings=settings(
-            max_examples=rounds(few=4, many=100),
-            stateful_step_count=rounds(few=20, many=50),
+            max_examples=rounds(few=5, many=60),
+            stateful_step_count=rounds(few=20, many=40),
             deadline=None,
             database=None,
             # A service is started for each attempt, so nothing is tried again to find a shorter way to a failure.
