@@ -109,8 +109,8 @@ static void keep_file(int fd, const char *name, const char *synced) {
     must(!close(out) && !rename(part, to), to);
 }
 
-/* Which files there are is certain once the folder has been synced: those made since are lost, those deleted since are
- * back. (Neither SQLite nor a service renames any.) */
+/* What is in the folder is certain once it has been synced: what was made since is lost, and what was deleted since is
+ * back. (Neither SQLite nor a service renames anything.) */
 static void keep_names(const char *synced) {
     char part[PATH_MAX], to[PATH_MAX];
     must(snprintf(part, sizeof part, "%s.part", synced) < PATH_MAX, part);
@@ -119,7 +119,7 @@ static void keep_names(const char *synced) {
     DIR *names = opendir(folder);
     must(out && names, part);
     for (struct dirent *entry; (entry = readdir(names));) {
-        if (entry->d_type == DT_REG) fprintf(out, "%s\n", entry->d_name);
+        if (entry->d_name[0] != '.') fprintf(out, "%s\n", entry->d_name);
     }
     closedir(names);
     must(!fclose(out) && !rename(part, to), to);
@@ -137,10 +137,10 @@ static int synced(int fd, int (*sync)(int)) {
     must(snprintf(kept, sizeof kept, "%s/synced", control) < PATH_MAX, kept);
     if (stat(kept, &found)) return 0;
     const char *name = path + strlen(folder);
-    if (*name) {
-        keep_file(fd, name + 1, kept);
-    } else {
+    if (!*name) {
         keep_names(kept);
+    } else if (!strchr(++name, '/') && !stat(path, &found) && S_ISREG(found.st_mode)) {
+        keep_file(fd, name, kept);
     }
     return 0;
 }

@@ -52,12 +52,16 @@ class FaultyDisk:
         shutil.copytree(self.folder, self.control / "synced")
         (self.control / "synced.names").write_text("".join(f"{path.name}\n" for path in self.folder.iterdir()))
 
+    def names_kept(self) -> list[str]:
+        """Return the names of what a power cut would leave in the folder."""
+        return (self.control / "synced.names").read_text().splitlines()
+
     def cut_power(self, *, torn: bool) -> None:
         """Leave what a power cut leaves: what was synced, and torn: of the rest each sector or not."""
         written = {path.name: path.read_bytes() for path in self.folder.iterdir()}
         for name in written:
             (self.folder / name).unlink()
-        for name in (self.control / "synced.names").read_text().splitlines():
+        for name in self.names_kept():
             kept = self.control / "synced" / name
             certain = kept.read_bytes() if kept.exists() else b""
             left = _mixed(certain, written.get(name, b"")) if torn else certain

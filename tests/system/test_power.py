@@ -61,3 +61,10 @@ def test_a_power_cut_during_the_first_start_does_no_harm(disk: FaultyDisk, reach
     disk.cut_power(torn=torn)
     with running("users", disk.folder) as users:
         assert httpx.get(f"{users.url}/users/count", trust_env=False).json() == {"count": 0}
+
+
+def test_a_folder_that_was_made_for_the_database_survives_a_power_cut(disk: FaultyDisk) -> None:
+    disk.turn_on()
+    with running("users", disk.folder / "new", **disk.settings) as users:
+        assert users.url
+        assert disk.names_kept() == ["new"]

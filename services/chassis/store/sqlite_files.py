@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from services.chassis.errors import CannotStart, StoreUnavailable
@@ -36,7 +37,7 @@ class SqliteFiles:
 
     def take_ownership(self) -> None:
         """Lock a file beside the database for as long as this process lives, so that no second owner starts."""
-        self._database.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(self._database.parent)
         self._raise_if_read_only()
         lock = sqlite3.connect(
             f"{self._database}.lock", timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
@@ -75,3 +76,18 @@ class SqliteFiles:
 
     def _found(self) -> list[int]:
         return [os.stat(path).st_ino for path in self._paths]  # noqa: PTH116 - asked at every commit, in a fifth of the time
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder, and those above it, for good: SQLite syncs the folder of its files, and none above it."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    # Windows opens no folders. Where one can't be synced it is as safe as the system makes it; SQLite does the same.
+    with suppress(OSError):
+        above = os.open(folder.parent, os.O_RDONLY)
+        try:
+            os.fsync(above)
+        finally:
+            os.close(above)
