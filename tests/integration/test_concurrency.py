@@ -175,7 +175,8 @@ def test_of_500_connections_those_that_find_the_queue_full_are_told_so_at_once(n
             eventually(lambda: len(readable(connections)) >= len(records) - 2 * 20)
         answers = [connection.recv(65_536) for connection in connections]
     statuses = Counter(map(status_of, answers))
-    assert statuses[503] >= len(records) - 2 * 20
+    # The others' 503, if any, is the locked database's.
+    assert sum(b"urn:parallel-insert:problem:overloaded" in answer for answer in answers) >= len(records) - 2 * 20
     assert statuses.keys() <= {201, 503}
     assert all(b"\r\nretry-after: 1\r\n" in answer for answer in answers if status_of(answer) == 503)
     stored = [record["id"] for record, answer in zip(records, answers, strict=True) if status_of(answer) == 201]

@@ -3,6 +3,7 @@
 import signal
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from tests.processes import RunningService, eventually, running, settings_for, spawn
+from tests.resource import Resource, client
 from tests.rounds import rounds
 from tests.workload import Workload, check, cite, known_pairs, more_is_acknowledged, urls
 
@@ -53,6 +55,25 @@ def test_sigterm_under_load_drains_and_ends_well(tmp_path: Path) -> None:
         assert users.process.wait(timeout=10) == 0
     assert not (tmp_path / "users.db-wal").exists()
     check(users.database, workload)
+
+
+def test_what_is_under_way_at_sigterm_is_finished_and_answered(tmp_path: Path) -> None:
+    with running("users", tmp_path) as users, client(users) as http, ThreadPoolExecutor(1) as threads:
+        resource = Resource("users", http, users.database)
+        with resource.locked():
+            answer = threads.submit(resource.post, resource.record(1))
+            eventually(lambda: resource.in_flight() == 1)
+            users.process.terminate()
+            eventually(lambda: not takes_connections(resource))
+        assert answer.result().status_code == 201
+
+
+def takes_connections(resource: Resource) -> bool:
+    try:
+        resource.connect().close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
