@@ -65,6 +65,8 @@ def test_what_is_under_way_at_sigterm_is_finished_and_answered(tmp_path: Path) -
             eventually(lambda: resource.in_flight() == 1)
             users.process.terminate()
             eventually(lambda: not takes_connections(resource))
+            with pytest.raises(TimeoutError):
+                answer.result(timeout=0.5)
         assert answer.result().status_code == 201
 
 
