@@ -85,7 +85,9 @@ class Report:
     def _add_refused(self, index: int, refused: Refused) -> None:
         self._rejected += 1
         self._refusals[problems.name_of(refused.error)] += 1
-        self._list(index, refused.id, "rejected", problems.described(refused.error))
+        # What is not listed need not be described.
+        problem = problems.described(refused.error) if len(self._results) < MOST_LISTED else None
+        self._list(index, refused.id, "rejected", problem)
 
     def _list(self, index: int, record_id: int | None, outcome: str, problem: dict[str, Any] | None) -> None:
         if len(self._results) < MOST_LISTED:

@@ -17,6 +17,10 @@ from services.chassis.store import Record
 # What is validated in one go: of much more, the rows would leave the processor's cache before they are stored, and
 # other requests would wait for it.
 CHUNK_BYTES = 32 * 1024
+# To say why a row is refused takes many times as long as to take it: where a chunk would have more such rows, the next
+# one is smaller, so that other requests need not wait.
+_MOST_REFUSED = 256
+_SMALLER = 16
 _SEPARATOR_BYTES = len(b"\r\n")
 
 
@@ -77,7 +81,9 @@ async def rows_of(
             yield rows
             if len(rest) > max_row_bytes:
                 raise BodyTooLarge(f"A row may have at most {max_row_bytes} bytes.")
-            data, wanted = rest + data[wanted:], min(len(rest) + CHUNK_BYTES, longest)
+            crowded = len(rows.refused) * CHUNK_BYTES > _MOST_REFUSED * wanted
+            next_bytes = len(rest) + (CHUNK_BYTES // _SMALLER if crowded else CHUNK_BYTES)
+            data, wanted = rest + data[wanted:], min(next_bytes, longest)
     rows, data = await _taken(form, data, room, final=True)
     yield rows
     # Says so where something is left that can't be read.

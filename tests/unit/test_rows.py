@@ -284,3 +284,18 @@ def test_the_work_of_quotes_grows_as_their_number_does(row: bytes) -> None:
     header, times = b"id,name,email\n", 15_000 // len(row)
     # Eight times as many take eight times as long, and would take 64 times if each were looked at for every other.
     assert cpu_s(header + row * 8 * times) < 24 * cpu_s(header + row * times) + 0.01
+
+
+@pytest.mark.parametrize(("kind", "row"), [("ndjson", b"{}\n"), ("json", b"1,"), ("csv", b"1\n")])
+def test_of_rows_that_are_all_refused_few_are_worked_on_before_others_have_their_turn(kind: str, row: bytes) -> None:
+    start = {"ndjson": b"", "json": b"[", "csv": b"id,name,email\n"}[kind]
+
+    async def refused() -> list[int]:
+        room = asyncio.Semaphore(1_000)
+        body = pieces(start + 100_000 * row + (b"1]" if kind == "json" else b""), 1 << 18)
+        return [len(some.refused) async for some in rows_of(body, FORMATS[kind](), 65_536, room) if some.refused]
+
+    first, *others = asyncio.run(refused())
+    assert first + sum(others) >= 100_000
+    # The last piece of a body is what is left of it.
+    assert max(others[:-1]) <= 1_100
