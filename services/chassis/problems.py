@@ -98,6 +98,11 @@ def answers(*kinds: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
     return documented
 
 
+def kind_of(error: type[ServiceError]) -> Kind:
+    """Return the kind of problem that the error is answered as."""
+    return _KINDS[error]
+
+
 def described(error: ServiceError) -> dict[str, Any]:
     """Return the problem that the error is answered as."""
     return _body(_KINDS[type(error)], error.detail, error.reasons)

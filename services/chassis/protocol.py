@@ -4,13 +4,15 @@ uvicorn reads whatever comes, for as long as it comes. Here a request's head has
 get on with it: who says nothing, half a request or a byte a second is hung up on, and so is who never reads an answer.
 """
 
+import asyncio
 from http import HTTPStatus
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from services.chassis.problems import MEDIA_TYPE, Kind, body_of
+from services.chassis.errors import Overloaded
+from services.chassis.problems import MEDIA_TYPE, Kind, body_of, kind_of
 
 # The longest head of a request, and the longest of anything else that is no body: trailers, extensions of chunks.
 MAX_HEAD_BYTES = 64 * 1024
@@ -40,6 +42,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take what uvicorn gives."""
         super().__init__(*args, **kwargs)
+        # uvicorn would count requests of connections that are there already, and answer them in plain text.
+        self._max_connections, self.limit_concurrency = self.limit_concurrency, None
         self.url = b""
         self._receives = True
         self._reads_head = True
@@ -49,6 +53,14 @@ class LimitedProtocol(HttpToolsProtocol):
         self._ignored_bytes = 0
         # Since when nothing has moved, and how much had moved until then.
         self._stuck: tuple[float, int] | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin a connection, where there are not too many."""
+        super().connection_made(transport)
+        if self._max_connections and len(self.connections) > self._max_connections:
+            # Nothing has been read, but nobody should have to guess why.
+            self._send(kind_of(Overloaded))
+            self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come; answer what is no request."""
@@ -149,10 +161,16 @@ class LimitedProtocol(HttpToolsProtocol):
         """Close the connection; say why, unless nothing was asked or an answer has begun."""
         answered = self.cycle is not None and self.cycle.response_started
         if self._received and (self._reads_head or not answered) and not self.transport.is_closing():
-            body = body_of(kind, f"{kind.title}.")
-            head = (
-                f"HTTP/1.1 {kind.status} {HTTPStatus(kind.status).phrase}\r\n"
-                f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-            )
-            self.transport.write(head.encode() + body)
+            self._send(kind)
         self.transport.close()
+
+    def _send(self, kind: Kind) -> None:
+        body = body_of(kind, f"{kind.title}.")
+        lines = [
+            f"HTTP/1.1 {kind.status} {HTTPStatus(kind.status).phrase}",
+            f"content-type: {MEDIA_TYPE}",
+            f"content-length: {len(body)}",
+            *(["retry-after: 1"] if kind.status == HTTPStatus.SERVICE_UNAVAILABLE else []),
+            "connection: close",
+        ]
+        self.transport.write("\r\n".join([*lines, "", ""]).encode() + body)

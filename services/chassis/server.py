@@ -57,6 +57,7 @@ def run(create_app: Callable[[Own], FastAPI], settings_type: type[Own]) -> None:
         port=settings.port,
         http=LimitedProtocol,
         ws="none",
+        limit_concurrency=settings.max_connections,
         lifespan="on",
         log_config=None,
         access_log=False,

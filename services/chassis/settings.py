@@ -35,6 +35,9 @@ class Settings(BaseModel):
     max_waiting: Annotated[
         int, Field(ge=1, description="The most inserts that wait for a transaction; beyond it the answer is 503.")
     ] = 10_000
+    max_connections: Annotated[
+        int, Field(ge=1, description="The most connections at a time; one more is answered 503 and closed.")
+    ] = 900
     receive_timeout_s: Annotated[
         float,
         Field(

@@ -190,6 +190,25 @@ def test_an_offer_of_another_protocol_is_ignored(users: RunningService) -> None:
         assert http.getresponse().status == 200
 
 
+def test_one_connection_too_many_is_told_so_and_room_is_made_by_those_that_go(tmp_path: Path) -> None:
+    with running("users", tmp_path, MAX_CONNECTIONS="3") as narrow, ExitStack() as stack:
+        three = [stack.enter_context(closing(connection(narrow))) for _ in range(3)]
+        for sock in three:
+            sock.sendall(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert sock.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        with closing(connection(narrow)) as fourth:
+            answer = all_of(fourth)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nretry-after: 1\r\n" in answer
+        assert b"urn:parallel-insert:problem:overloaded" in answer
+        three[0].close()
+        eventually(lambda: _answers(narrow))
+
+
+def _answers(service: RunningService) -> bool:
+    return httpx.get(f"{service.url}/livez", trust_env=False).status_code == 200
+
+
 def test_who_never_reads_is_left(users: RunningService) -> None:
     lines = b"".join(b'{"name": "%s", "email": "a@b"}\n' % (b"x" * 200) for _ in range(1_000))
     headers = {"content-type": "application/x-ndjson"}
