@@ -74,6 +74,15 @@ def test_every_make_command_is_documented() -> None:
         assert f"make {command}" in README, command
 
 
+def test_every_promise_names_tests_that_exist() -> None:
+    promises = [line for line in (PROJECT / "docs" / "promises.md").read_text().splitlines() if line.startswith("| **")]
+    assert promises
+    for promise in promises:
+        named = re.findall(r"`(tests/\w+/\w+\.py)`", promise)
+        assert named, promise
+        assert all((PROJECT / test).exists() for test in named), promise
+
+
 def test_every_metric_is_documented() -> None:
     for name in re.findall(r"^# TYPE parallel_insert_(\w+)", Metrics().text(waiting=0), re.MULTILINE):
         assert f"| `{name}` |" in (PROJECT / "docs" / "operations.md").read_text(), name
