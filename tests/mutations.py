@@ -161,13 +161,6 @@ MUTATIONS = (
         "tests/system/test_protocol.py",
     ),
     Mutation(
-        "there is a greatest number of connections",
-        "services/chassis/protocol.py",
-        "if self._max_connections and len(self.connections) > self._max_connections:",
-        "if False:",
-        "tests/system/test_protocol.py",
-    ),
-    Mutation(
         "a head has a size",
         "services/chassis/protocol.py",
         "if self._pending_bytes > MAX_HEAD_BYTES:",
@@ -222,20 +215,6 @@ MUTATIONS = (
         "if not parcel.is_acknowledged_by(body):",
         "if False:",
         "tests/system/test_delivery.py",
-    ),
-    Mutation(
-        "an exchange has a deadline as a whole",
-        "client/deadlines.py",
-        "return self._stream.read(max_bytes, self._clock.left_s(timeout))",
-        "return self._stream.read(max_bytes, timeout)",
-        "tests/system/test_delivery.py",
-    ),
-    Mutation(
-        "what differs is asked for again",
-        "client/read_back.py",
-        "_ENOUGH_ATTEMPTS = 3",
-        "_ENOUGH_ATTEMPTS = 1",
-        "tests/unit/test_read_back.py",
     ),
     Mutation(
         "what was acknowledged is read back",

@@ -4,12 +4,11 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from threading import Event
 from typing import Any
 
 import pytest
 
-from client.read_back import asked_again, compare_batch
+from client.read_back import compare_batch
 from client.services import Service, Unreadable, connect
 from tests.processes import RunningService
 from tests.upstream import answer, listening
@@ -171,23 +170,3 @@ def test_a_service_that_is_gone_says_that_nothing_could_be_read_back() -> None:
     with connect(url) as client:
         (difference,) = compared(Service("users", url, client), {1: '{"id":1,"name":"Ada","email":"a@b"}'})
     assert difference.startswith("users can't be read back")
-
-
-def test_what_differs_once_and_not_again_is_no_difference() -> None:
-    answers = iter([["users 1 is gone"], ["users 2 is gone"], []])
-    assert asked_again(lambda: next(answers), within_s=0, stop=Event()) == []
-
-
-def test_what_differs_again_and_again_is_a_difference() -> None:
-    assert asked_again(lambda: ["users 1 is gone"], within_s=60, stop=Event()) == ["users 1 is gone"]
-
-
-def test_who_does_not_say_is_asked_until_the_time_is_up() -> None:
-    asked: list[int] = []
-
-    def ask() -> list[str]:
-        asked.append(1)
-        raise Unreadable("users can't be read back")
-
-    assert asked_again(ask, within_s=0.5, stop=Event()) == ["users can't be read back"]
-    assert len(asked) > 1
