@@ -8,16 +8,17 @@ from itertools import chain, islice
 from pathlib import Path
 from threading import Event, Lock, Thread
 
+import httpx
+
 from client.batches import Batch
-from client.deadlines import Client
 from client.delivery import Answer, Reading, deliver
 from client.inputs import InputError
 from client.ledger import Ledger
 from client.merge import Merged
-from client.read_back import asked_again, compare_batch
+from client.read_back import compare_batch
 from client.records import Result
 from client.reports import parcel, read, stored_rows
-from client.services import Service
+from client.services import Service, Unreadable
 from client.start_line import StartLine
 from client.tally import Tally
 from client.waves import Waves
@@ -26,6 +27,8 @@ from client.waves import Waves
 _ANSWER_TIMEOUT_S = 30.0
 # How long Ctrl-C waits for requests that are under way.
 _STOPPED_WITHIN_S = 2.0
+# Between two questions to a service that could not answer.
+_PAUSE_S = 0.2
 # One service's differences are named up to this many.
 _MOST_DIFFERENCES = 100
 
@@ -162,7 +165,7 @@ class Bulk:
         for thread in crew:
             thread.join()
 
-    def _deliver(self, client: Client, batch: Batch, start: Callable[[], None], attempts: int = 0) -> None:
+    def _deliver(self, client: httpx.Client, batch: Batch, start: Callable[[], None], attempts: int = 0) -> None:
         """Send a batch until each of its rows has its outcome, and read back what is stored."""
         while batch.rows:
             settled = self._settled.is_set()
@@ -180,7 +183,7 @@ class Bulk:
                 self._answered_s[done.service] = time.perf_counter()
                 self._deliver(client, done.only(early), start, answer.attempts)
 
-    def _answer_to(self, batch: Batch, client: Client, start: Callable[[], None]) -> Answer:
+    def _answer_to(self, batch: Batch, client: httpx.Client, start: Callable[[], None]) -> Answer:
         if why := self._silent(batch.service):
             return Answer(Reading(reasons=(why,)), 0, 0.0, 0.0, 0.0)
         answer = deliver(client, parcel(batch), give_up_after_s=self._give_up_after_s, stop=self._stop, start=start)
@@ -202,7 +205,7 @@ class Bulk:
         if not_stored:
             self.not_stored.add(batch, not_stored)
 
-    def _compare(self, client: Client, batch: Batch, not_stored: Mapping[int, Result], answer: Answer) -> None:
+    def _compare(self, client: httpx.Client, batch: Batch, not_stored: Mapping[int, Result], answer: Answer) -> None:
         """Compare what the service acknowledged with what it gives now."""
         if not (stored := stored_rows(batch, not_stored, answer)):
             return
@@ -211,9 +214,15 @@ class Bulk:
             known = self.tallies[batch.service].differences
             known += differences[: _MOST_DIFFERENCES - len(known)]
 
-    def _differences(self, service: Service, client: Client, stored: Mapping[int, bytes]) -> list[str]:
-        """Return what is not as it was acknowledged."""
-        return asked_again(lambda: compare_batch(service, client, stored), self._give_up_after_s, self._stop)
+    def _differences(self, service: Service, client: httpx.Client, stored: Mapping[int, bytes]) -> list[str]:
+        """Return what is not as it was acknowledged; a service that can't be asked now is asked again."""
+        deadline_s = time.perf_counter() + self._give_up_after_s
+        while True:
+            try:
+                return compare_batch(service, client, stored)
+            except Unreadable as error:
+                if time.perf_counter() > deadline_s or self._stop.wait(_PAUSE_S):
+                    return [str(error)]
 
 
 def _go() -> None:

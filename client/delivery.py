@@ -14,8 +14,6 @@ from typing import Any
 
 import httpx
 
-from client.deadlines import Client
-
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
 # More than a service has to say of the largest batch, were every record of it refused.
@@ -80,7 +78,7 @@ class Answer:
 
 
 def deliver(
-    client: Client, parcel: Parcel, *, give_up_after_s: float, stop: Event, start: Callable[[], None]
+    client: httpx.Client, parcel: Parcel, *, give_up_after_s: float, stop: Event, start: Callable[[], None]
 ) -> Answer:
     """Return the final answer, or the last failure once the time is up.
 
@@ -112,22 +110,16 @@ def _backoff_s(attempt: int) -> float:
     return longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 
 
-def _attempt(client: Client, parcel: Parcel, start: Callable[[], None]) -> Reading:
+def _attempt(client: httpx.Client, parcel: Parcel, start: Callable[[], None]) -> Reading:
     headers = {
         "content-type": parcel.media_type,
         "content-length": str(len(parcel.body)),
         "x-request-id": _request_id(parcel),
     }
-
-    def begin() -> None:
-        start()
-        # What the others at the start took is not the service's time.
-        client.restart_clock()
-
-    content = _held_back(parcel.body, begin)
+    content = _held_back(parcel.body, start)
     try:
         with client.stream("POST", parcel.path, content=content, headers=headers) as response:
-            return _read(response, _body_of(response), parcel)
+            return _read(response, _body_of(response, client), parcel)
     except httpx.RequestError as error:
         start()
         never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
@@ -151,13 +143,14 @@ def _held_back(body: bytes, start: Callable[[], None]) -> Iterator[bytes]:
     yield body
 
 
-def _body_of(response: httpx.Response) -> dict[str, Any]:
-    """Return the JSON object that was answered, or an empty one where it is none, or too long."""
+def _body_of(response: httpx.Response, client: httpx.Client) -> dict[str, Any]:
+    """Return the JSON object that was answered, or an empty one where it is none, or too long, or too slow."""
+    deadline_s = time.perf_counter() + (client.timeout.read or 0.0)
     pieces, size = [], 0
     for piece in response.iter_bytes():
         pieces.append(piece)
         size += len(piece)
-        if size > _LONGEST_ANSWER_BYTES:
+        if size > _LONGEST_ANSWER_BYTES or time.perf_counter() > deadline_s:
             return {}
     try:
         body = json.loads(b"".join(pieces))

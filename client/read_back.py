@@ -2,24 +2,18 @@
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count as numbers
-from threading import Event
 from typing import Any
 
-from client.deadlines import Client
+import httpx
+
 from client.records import Result
 from client.services import Service, Unreadable
 
 _COLON = re.compile(rb'(?<=\w)": ')
 # The most records that are asked for at once.
 _SHARE = 1_000
-# A difference that is found so often is one.
-_ENOUGH_ATTEMPTS = 3
-# Between two questions to a service that could not answer, or did not answer as it had before.
-_PAUSE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,57 +25,22 @@ class Held:
     differences: list[str]
 
 
-def asked_again(ask: Callable[[], list[str]], within_s: float, stop: Event) -> list[str]:
-    """Return the differences, which are none if they are gone when asked again: answers can be lost and falsified.
-
-    A service that can't be read back is asked for so long.
-    """
-    deadline_s = time.perf_counter() + within_s
-    for attempt in numbers(1):
-        try:
-            differences = ask()
-        except Unreadable as error:
-            if time.perf_counter() > deadline_s or stop.wait(_PAUSE_S):
-                return [str(error)]
-        else:
-            if not differences or attempt >= _ENOUGH_ATTEMPTS or stop.wait(_PAUSE_S):
-                return differences
-    raise AssertionError
-
-
-def read_back(service: Service, results: Sequence[Result], within_s: float, stop: Event) -> Held:
+def read_back(service: Service, results: Sequence[Result]) -> Held:
     """Compare what the service acknowledged with what it gives now; every difference names its record."""
-    # Of a service that has acknowledged nothing, nothing is expected.
-    patience_s = within_s if any(r.acknowledged and r.record.service == service.name for r in results) else 0.0
-    differences = asked_again(lambda: _compared(service, results), patience_s, stop)
-    count, failures = counted(service, 0.0 if differences else patience_s, stop)
-    return Held(service.name, count, differences or failures)
-
-
-def counted(service: Service, within_s: float, stop: Event) -> tuple[int | None, list[str]]:
-    """Return how many records the service holds, or None and why it does not say."""
-    counts: list[int] = []
-
-    def ask() -> list[str]:
-        counts.append(service.count())
-        return []
-
-    failures = asked_again(ask, within_s, stop)
-    return (counts[0] if counts else None), failures
-
-
-def _compared(service: Service, results: Sequence[Result]) -> list[str]:
-    """Return what is not as it was acknowledged; raise `Unreadable` where the service does not say."""
     records = [r.acknowledged for r in results if r.acknowledged and r.record.service == service.name]
     acknowledged: dict[int, dict[str, Any]] = {record["id"]: record for record in records}
     ids = sorted(acknowledged)
     stored: dict[int, Any] = {}
-    for first in range(0, len(ids), _SHARE):
-        stored |= _by_id(service, service.records(ids[first : first + _SHARE]))
-    return list(_differences(service.name, acknowledged, stored))
+    try:
+        for first in range(0, len(ids), _SHARE):
+            stored |= _by_id(service, service.records(ids[first : first + _SHARE]))
+        count = service.count()
+    except Unreadable as error:
+        return Held(service.name, None, [str(error)])
+    return Held(service.name, count, list(_differences(service.name, acknowledged, stored)))
 
 
-def compare_batch(service: Service, client: Client, sent: Mapping[int, bytes]) -> list[str]:
+def compare_batch(service: Service, client: httpx.Client, sent: Mapping[int, bytes]) -> list[str]:
     """Compare records as they were sent, by id, with what the service gives now; every difference names its record.
 
     Raises `Unreadable`.

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from threading import Event
 
 if not __package__:
     # Run as a script, Python looks for modules beside this file; the package is one folder up.
@@ -16,10 +15,10 @@ from client.fan_out import FanOut
 from client.inputs import InputError, files_in, read_all
 from client.local import StartError, local_services
 from client.merge import Merged, merge, write_json
-from client.read_back import counted, read_back
+from client.read_back import read_back
 from client.records import SERVICES, Record, Result
 from client.rendering import show
-from client.services import Service, connect
+from client.services import Service, Unreadable, connect
 
 COMPLETE, INCOMPLETE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -88,7 +87,7 @@ def _send(records: Sequence[Record], services: Sequence[Service], up: set[str], 
     ]
     held, interrupted = [], sent.interrupted
     try:
-        held = [read_back(service, sent.results, arguments.give_up_after_s, Event()) for service in running]
+        held = [read_back(service, sent.results) for service in running]
     except KeyboardInterrupt:
         # What is known is still shown.
         interrupted = True
@@ -110,8 +109,7 @@ def _send_batches(
     counts: dict[str, int | None] = {}
     try:
         for service in (service for service in services if service.name in up):
-            counts[service.name], failures = counted(service, arguments.give_up_after_s, Event())
-            bulk.tallies[service.name].differences += failures
+            counts[service.name] = _count(service, bulk.tallies[service.name].differences)
     except KeyboardInterrupt:
         # What is known is still shown.
         interrupted = True
@@ -119,6 +117,14 @@ def _send_batches(
     for unreadable in bulk.unreadable.values():
         _say(f"{unreadable} What follows was not sent.")
     return USAGE if bulk.unreadable and not interrupted else status
+
+
+def _count(service: Service, differences: list[str]) -> int | None:
+    try:
+        return service.count()
+    except Unreadable as error:
+        differences.append(str(error))
+        return None
 
 
 def _finish(merged: Merged, *, interrupted: bool, arguments: Arguments) -> int:

@@ -16,7 +16,6 @@ import httpx
 
 PROJECT = Path(__file__).resolve().parents[1]
 _DEADLINE_S = 30.0
-_CLIENT_KEYWORDS: dict[str, Any] = {"capture_output": True, "text": True, "timeout": _DEADLINE_S}
 
 
 @dataclass(eq=False)
@@ -83,7 +82,7 @@ def url_options(services: Mapping[str, RunningService]) -> list[str]:
 def run_client(*options: str, **keywords: Any) -> subprocess.CompletedProcess[str]:
     """Run the client's command to its end."""
     command = [sys.executable, str(PROJECT / "client" / "run.py"), *options]
-    return subprocess.run(command, check=False, **{**_CLIENT_KEYWORDS, **keywords})
+    return subprocess.run(command, capture_output=True, text=True, timeout=_DEADLINE_S, check=False, **keywords)
 
 
 def merged(*options: str) -> dict[str, Any]:

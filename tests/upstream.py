@@ -44,8 +44,7 @@ def forward(url: str) -> Behaviour:
         # Loading the certificates, which nobody needs here, would take longer than all else.
         answered = httpx.request(method, url + path, content=body, headers=headers, trust_env=False, verify=False)
         status = f"{answered.status_code} {answered.reason_phrase}"
-        told = {name: answered.headers[name] for name in ("in-flight", "retry-after") if name in answered.headers}
-        answer(status, answered.content, answered.headers["content-type"], **told)(connection, request)
+        answer(status, answered.content, answered.headers["content-type"])(connection, request)
 
     return behave
 

@@ -3,13 +3,13 @@
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.liar import LIES, busy, reset_after_the_commit, too_many
 from tests.processes import RunningService, run_client, running
 from tests.upstream import Behaviour, answer, forward, listening
 
@@ -61,7 +61,64 @@ def first(fault: Callable[[socket.socket, bytes, Behaviour], None], users: Runni
     return behave
 
 
-@pytest.mark.parametrize("fault", [lie for lie in LIES if lie not in {busy, too_many}])
+class Swallow:
+    """A connection whose answer goes nowhere."""
+
+    def sendall(self, _: bytes) -> None:
+        """Lose it."""
+
+
+def lost_after_the_commit(_: socket.socket, request: bytes, passed_on: Behaviour) -> None:
+    passed_on(Swallow(), request)  # type: ignore[arg-type]
+
+
+def cut_in_half(connection: socket.socket, request: bytes, passed_on: Behaviour) -> None:
+    passed_on(Swallow(), request)  # type: ignore[arg-type]
+    connection.sendall(b'HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{"id"')
+
+
+def garbage_under_201(connection: socket.socket, request: bytes, _: Behaviour) -> None:
+    answer("201 Created", b"<html>")(connection, request)
+
+
+def another_record_under_201(connection: socket.socket, request: bytes, _: Behaviour) -> None:
+    answer("201 Created", b'{"id": 2}')(connection, request)
+
+
+def not_http(connection: socket.socket, _: bytes, __: Behaviour) -> None:
+    connection.sendall(b"SSH-2.0-OpenSSH\r\n")
+
+
+def bad_gateway(connection: socket.socket, request: bytes, _: Behaviour) -> None:
+    answer("502 Bad Gateway", b"<html>", "text/html")(connection, request)
+
+
+def endless(connection: socket.socket, _request: bytes, __: Behaviour) -> None:
+    connection.sendall(b"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n[")
+    for _ in range(1000):
+        connection.sendall(b"1," * 32_768)
+
+
+def dripping(connection: socket.socket, _request: bytes, __: Behaviour) -> None:
+    connection.sendall(b"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n")
+    for _ in range(999):
+        connection.sendall(b" ")
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        endless,
+        dripping,
+        lost_after_the_commit,
+        cut_in_half,
+        garbage_under_201,
+        another_record_under_201,
+        not_http,
+        bad_gateway,
+    ],
+)
 def test_an_answer_that_is_lost_is_asked_for_again(
     users: RunningService, tmp_path: Path, new_id: int, fault: Any
 ) -> None:
@@ -72,7 +129,7 @@ def test_an_answer_that_is_lost_is_asked_for_again(
 
 def test_a_record_without_an_id_is_not_sent_again_when_it_may_be_stored(users: RunningService, tmp_path: Path) -> None:
     record = {"name": "Ada", "email": "a@b"}
-    result, attempts = sent_through(users, tmp_path, record, first(reset_after_the_commit, users))
+    result, attempts = sent_through(users, tmp_path, record, first(lost_after_the_commit, users))
     assert (result["outcome"], attempts) == ("undelivered", 1)
 
 
