@@ -161,6 +161,13 @@ MUTATIONS = (
         "tests/system/test_protocol.py",
     ),
     Mutation(
+        "there is a greatest number of connections",
+        "services/chassis/protocol.py",
+        "if self._max_connections and len(self.connections) > self._max_connections:",
+        "if False:",
+        "tests/system/test_protocol.py",
+    ),
+    Mutation(
         "a head has a size",
         "services/chassis/protocol.py",
         "if self._pending_bytes > MAX_HEAD_BYTES:",

@@ -84,7 +84,7 @@ class Report:
 
     def _add_refused(self, index: int, refused: Refused) -> None:
         self._rejected += 1
-        self._refusals[problems.name_of(refused.error)] += 1
+        self._refusals[problems.kind_of(type(refused.error)).slug] += 1
         # What is not listed need not be described.
         problem = problems.described(refused.error) if len(self._results) < MOST_LISTED else None
         self._list(index, refused.id, "rejected", problem)

@@ -108,11 +108,6 @@ def described(error: ServiceError) -> dict[str, Any]:
     return _body(_KINDS[type(error)], error.detail, error.reasons)
 
 
-def name_of(error: ServiceError) -> str:
-    """Return the last part of the type of the problem that the error is answered as."""
-    return _KINDS[type(error)].slug
-
-
 def add_handlers(app: FastAPI, refusals: Counter[str]) -> None:
     """Make the app answer every error, its own and the framework's, as a problem, and count them by their names."""
     app.state.refusals = refusals
