@@ -42,6 +42,8 @@ class Arguments:
     threads: int | None
     batch: int | None
     give_up_after_s: float
+    # None where it depends on what is sent.
+    answer_within_s: float | None
     json: str | None
     # Not an option: what stands on a command line, others can see.
     api_key: str
@@ -61,6 +63,8 @@ def parse(argv: Sequence[str]) -> Arguments:
         parser.error(f"--batch must be from 1 to {GREATEST_BATCH}")
     if not 0 < given.give_up_after <= LONGEST_WAIT_S:
         parser.error(f"--give-up-after must be more than 0 and at most {LONGEST_WAIT_S}")
+    if given.answer_within is not None and not 0 < given.answer_within <= LONGEST_WAIT_S:
+        parser.error(f"--answer-within must be more than 0 and at most {LONGEST_WAIT_S}")
     if given.json not in {None, "-"} and (Path(given.json).is_dir() or not Path(given.json).absolute().parent.is_dir()):
         parser.error(f"--json: {given.json} is no file that could be written")
     api_key = os.environ.get("API_KEY", "")
@@ -74,6 +78,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         threads=given.threads,
         batch=given.batch,
         give_up_after_s=given.give_up_after,
+        answer_within_s=given.answer_within,
         json=given.json,
         api_key=api_key,
     )
@@ -139,6 +144,12 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=10.0,
         help="how long a record is sent again while its service can't answer (default 10)",
+    )
+    parser.add_argument(
+        "--answer-within",
+        metavar="SECONDS",
+        type=float,
+        help="how long one answer may take before it is asked for again (default 3, or 30 for batches)",
     )
     parser.add_argument(
         "--json", metavar="FILE", help="write the merged result for programs; - prints it instead of the tables"

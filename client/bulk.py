@@ -15,10 +15,10 @@ from client.delivery import Answer, Reading, deliver
 from client.inputs import InputError
 from client.ledger import Ledger
 from client.merge import Merged
-from client.read_back import compare_batch
+from client.read_back import compare_batch, confirmed
 from client.records import Result
 from client.reports import parcel, read, stored_rows
-from client.services import Service, Unreadable
+from client.services import Service
 from client.start_line import StartLine
 from client.tally import Tally
 from client.waves import Waves
@@ -27,8 +27,6 @@ from client.waves import Waves
 _ANSWER_TIMEOUT_S = 30.0
 # How long Ctrl-C waits for requests that are under way.
 _STOPPED_WITHIN_S = 2.0
-# Between two questions to a service that could not answer.
-_PAUSE_S = 0.2
 # One service's differences are named up to this many.
 _MOST_DIFFERENCES = 100
 
@@ -209,20 +207,11 @@ class Bulk:
         """Compare what the service acknowledged with what it gives now."""
         if not (stored := stored_rows(batch, not_stored, answer)):
             return
-        differences = self._differences(self._services[batch.service], client, stored)
+        service = self._services[batch.service]
+        differences = confirmed(lambda: compare_batch(service, client, stored), self._give_up_after_s, self._stop)
         with self._lock:
             known = self.tallies[batch.service].differences
             known += differences[: _MOST_DIFFERENCES - len(known)]
-
-    def _differences(self, service: Service, client: httpx.Client, stored: Mapping[int, bytes]) -> list[str]:
-        """Return what is not as it was acknowledged; a service that can't be asked now is asked again."""
-        deadline_s = time.perf_counter() + self._give_up_after_s
-        while True:
-            try:
-                return compare_batch(service, client, stored)
-            except Unreadable as error:
-                if time.perf_counter() > deadline_s or self._stop.wait(_PAUSE_S):
-                    return [str(error)]
 
 
 def _go() -> None:

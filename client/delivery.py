@@ -14,10 +14,10 @@ from typing import Any
 
 import httpx
 
+from client.connection import body_of
+
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
-# More than a service has to say of the largest batch, were every record of it refused.
-_LONGEST_ANSWER_BYTES = 16_000_000
 _LONGEST_ID = 128
 _NOT_IN_IDS = re.compile(r"[^\w.:-]", re.ASCII)
 _PROBLEM = "application/problem+json"
@@ -119,7 +119,7 @@ def _attempt(client: httpx.Client, parcel: Parcel, start: Callable[[], None]) ->
     content = _held_back(parcel.body, start)
     try:
         with client.stream("POST", parcel.path, content=content, headers=headers) as response:
-            return _read(response, _body_of(response, client), parcel)
+            return _read(response, _object_in(body_of(response)), parcel)
     except httpx.RequestError as error:
         start()
         never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
@@ -143,17 +143,10 @@ def _held_back(body: bytes, start: Callable[[], None]) -> Iterator[bytes]:
     yield body
 
 
-def _body_of(response: httpx.Response, client: httpx.Client) -> dict[str, Any]:
-    """Return the JSON object that was answered, or an empty one where it is none, or too long, or too slow."""
-    deadline_s = time.perf_counter() + (client.timeout.read or 0.0)
-    pieces, size = [], 0
-    for piece in response.iter_bytes():
-        pieces.append(piece)
-        size += len(piece)
-        if size > _LONGEST_ANSWER_BYTES or time.perf_counter() > deadline_s:
-            return {}
+def _object_in(text: bytes) -> dict[str, Any]:
+    """Return the JSON object that was answered, or an empty one where it is none."""
     try:
-        body = json.loads(b"".join(pieces))
+        body = json.loads(text)
     except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}
@@ -166,10 +159,14 @@ def _read(response: httpx.Response, body: dict[str, Any], parcel: Parcel) -> Rea
         if not parcel.is_acknowledged_by(body):
             return Reading(again=True, in_doubt=True, status=status, reasons=("the answer made no sense",))
         return Reading(status=status, acknowledgement=body, in_flight=in_flight)
-    if response.headers.get("content-type") != _PROBLEM or not isinstance(body.get("type"), str):
+    # Our services send seconds; the other form that RFC 9110, section 10.2.3 allows, a date, is not waited for.
+    pause_s = _number(response, "retry-after")
+    if response.headers.get("content-type") != _PROBLEM:
         # Not one of our services: whatever it says, it says nothing about the record.
         reason = f"an answer that is not the service's (HTTP status {status})"
-        return Reading(again=status in _TRY_AGAIN, in_doubt=True, status=status, reasons=(reason,))
+        return Reading(again=status in _TRY_AGAIN, in_doubt=True, status=status, reasons=(reason,), pause_s=pause_s)
+    if not isinstance(body.get("type"), str):
+        return Reading(again=True, in_doubt=True, status=status, reasons=("the answer made no sense",))
     return Reading(
         again=status in _TRY_AGAIN,
         # A service that is being stopped can't say whether it stored the record.
@@ -178,8 +175,7 @@ def _read(response: httpx.Response, body: dict[str, Any], parcel: Parcel) -> Rea
         reasons=reasons_of(body),
         problem=problem_of(body),
         in_flight=in_flight,
-        # Our services send seconds; the other form that RFC 9110, section 10.2.3 allows, a date, is not waited for.
-        pause_s=_number(response, "retry-after"),
+        pause_s=pause_s,
     )
 
 

@@ -28,16 +28,17 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class _Wave:
-    """Records that are sent at the same time: each service's threads, and the start that releases them all."""
+    """Records that are sent at the same time: the ends of each service's threads, and the start that releases them."""
 
     start_line: StartLine
-    crews: dict[str, list[Thread]] = field(default_factory=dict)
+    ends: dict[str, list[Event]] = field(default_factory=dict)
 
-    def join(self, service: str) -> None:
-        for thread in self.crews[service]:
-            # On Windows Ctrl-C does not interrupt a join that has no end.
-            while thread.is_alive():
-                thread.join(timeout=0.2)
+    def wait_for(self, service: str) -> None:
+        # Not by joining threads: one whose join is interrupted counts as ended, github.com/python/cpython/issues/90882.
+        for end in self.ends[service]:
+            # On Windows Ctrl-C does not interrupt a wait that has no end.
+            while not end.wait(timeout=0.2):
+                pass
 
 
 class FanOut:
@@ -79,19 +80,19 @@ class FanOut:
         sizes = {name: min(len(queue), self._max_threads) for name, queue in queues.items()}
         self._wave = wave = _Wave(StartLine(self._services, sizes))
         for name, size in sizes.items():
-            arguments = (self._services[name], queues[name], wave.start_line)
-            wave.crews[name] = [Thread(target=self._work, args=arguments, daemon=True) for _ in range(size)]
-        for crew in wave.crews.values():
-            for thread in crew:
-                thread.start()
-        for name in wave.crews.keys() - {"orders"}:
-            wave.join(name)
+            wave.ends[name] = [Event() for _ in range(size)]
+        for name, ends in wave.ends.items():
+            for end in ends:
+                arguments = (self._services[name], queues[name], wave.start_line, end)
+                Thread(target=self._work, args=arguments, daemon=True).start()
+        for name in wave.ends.keys() - {"orders"}:
+            wave.wait_for(name)
         settled_s = time.perf_counter()
-        for name in wave.crews.keys() & {"orders"}:
-            wave.join(name)
+        for name in wave.ends.keys() & {"orders"}:
+            wave.wait_for(name)
         return settled_s
 
-    def _work(self, service: Service, queue: deque[Record], start_line: StartLine) -> None:
+    def _work(self, service: Service, queue: deque[Record], start_line: StartLine, end: Event) -> None:
         """Send what the crew's queue still holds, one after the other; runs on a thread of its own."""
         place = start_line.place()
 
@@ -117,6 +118,7 @@ class FanOut:
         finally:
             # The others must not wait for a thread that failed before it came to the start.
             start()
+            end.set()
 
     def _has_fallen_silent(self, name: str) -> bool:
         """Tell whether the service has given no final answer for as long as one record is worth waiting for."""
@@ -143,8 +145,8 @@ class FanOut:
         self._stop.set()
         self._wave.start_line.abandon()
         deadline_s = time.perf_counter() + _STOPPED_WITHIN_S
-        for thread in (thread for crew in self._wave.crews.values() for thread in crew if thread.is_alive()):
-            thread.join(timeout=max(0.0, deadline_s - time.perf_counter()))
+        for end in (end for ends in self._wave.ends.values() for end in ends):
+            end.wait(max(0.0, deadline_s - time.perf_counter()))
 
 
 def _parcel(record: Record) -> Parcel:

@@ -2,18 +2,24 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 import httpx
 
 from client.records import Result
-from client.services import Service, Unreadable
+from client.services import Refused, Service, Unreadable
 
 _COLON = re.compile(rb'(?<=\w)": ')
 # The most records that are asked for at once.
 _SHARE = 1_000
+# Between two questions to a service that could not answer, or gave another answer than it should.
+_PAUSE_S = 0.1
+# What is not as it was acknowledged is looked at so often: an answer can be wrong, too.
+_LOOKS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +31,57 @@ class Held:
     differences: list[str]
 
 
-def read_back(service: Service, results: Sequence[Result]) -> Held:
+def read_back(service: Service, results: Sequence[Result], give_up_after_s: float) -> Held:
     """Compare what the service acknowledged with what it gives now; every difference names its record."""
     records = [r.acknowledged for r in results if r.acknowledged and r.record.service == service.name]
     acknowledged: dict[int, dict[str, Any]] = {record["id"]: record for record in records}
+    counts: list[int] = []
+
+    def look() -> list[str]:
+        differences = _look(service, acknowledged)
+        counts.append(service.count())
+        return differences
+
+    differences = confirmed(look, give_up_after_s, Event())
+    return Held(service.name, counts[-1] if counts else None, differences)
+
+
+def confirmed(look: Callable[[], list[str]], give_up_after_s: float, stop: Event) -> list[str]:
+    """Return the differences that `look` finds however often, or why it can't look for as long as that."""
+    deadline_s = time.perf_counter() + give_up_after_s
+    looks = 0
+    while True:
+        try:
+            differences = look()
+            looks += 1
+        except Refused as error:
+            return [str(error)]
+        except Unreadable as error:
+            differences = [str(error)]
+            if time.perf_counter() > deadline_s:
+                return differences
+        if not differences or looks == _LOOKS or stop.wait(_PAUSE_S):
+            return differences
+
+
+def count_of(service: Service, give_up_after_s: float) -> tuple[int | None, list[str]]:
+    """Return how many records the service holds, or nothing and why it does not say."""
+    counts: list[int] = []
+
+    def look() -> list[str]:
+        counts.append(service.count())
+        return []
+
+    unreadable = confirmed(look, give_up_after_s, Event())
+    return (counts[0] if counts else None), unreadable
+
+
+def _look(service: Service, acknowledged: Mapping[int, dict[str, Any]]) -> list[str]:
     ids = sorted(acknowledged)
     stored: dict[int, Any] = {}
-    try:
-        for first in range(0, len(ids), _SHARE):
-            stored |= _by_id(service, service.records(ids[first : first + _SHARE]))
-        count = service.count()
-    except Unreadable as error:
-        return Held(service.name, None, [str(error)])
-    return Held(service.name, count, list(_differences(service.name, acknowledged, stored)))
+    for first in range(0, len(ids), _SHARE):
+        stored |= _by_id(service, service.records(ids[first : first + _SHARE]))
+    return list(_differences(service.name, acknowledged, stored))
 
 
 def compare_batch(service: Service, client: httpx.Client, sent: Mapping[int, bytes]) -> list[str]:

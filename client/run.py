@@ -15,10 +15,10 @@ from client.fan_out import FanOut
 from client.inputs import InputError, files_in, read_all
 from client.local import StartError, local_services
 from client.merge import Merged, merge, write_json
-from client.read_back import read_back
+from client.read_back import Held, count_of, read_back
 from client.records import SERVICES, Record, Result
 from client.rendering import show
-from client.services import Service, Unreadable, connect
+from client.services import ANSWER_TIMEOUT_S, Service, connect
 
 COMPLETE, INCOMPLETE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -35,11 +35,18 @@ def main(argv: Sequence[str]) -> int:
             local_services(arguments.db_dir) if arguments.local else nullcontext(arguments.urls) as urls,
             ExitStack() as connections,
         ):
+            within_s = arguments.answer_within_s
             services = [
-                Service(name, urls[name], connections.enter_context(connect(urls[name])), arguments.api_key)
+                Service(
+                    name,
+                    urls[name],
+                    connections.enter_context(connect(urls[name], within_s or ANSWER_TIMEOUT_S)),
+                    arguments.api_key,
+                    within_s,
+                )
                 for name in SERVICES
             ]
-            up = _up(services)
+            up = _up(services, arguments.give_up_after_s)
             if not up:
                 return INCOMPLETE
             if batch == 1:
@@ -62,11 +69,12 @@ def _size_of(files: Mapping[str, Path]) -> int:
         raise InputError(f"{error.filename}: {error.strerror}.") from error
 
 
-def _up(services: Sequence[Service]) -> set[str]:
+def _up(services: Sequence[Service], give_up_after_s: float) -> set[str]:
     """Return the names of the services that answer, and say what to do about the others."""
-    # Asked at the same time, so that silent ones cost one time-out and not three.
+    # Asked at the same time, so that silent ones are waited for once and not three times.
     with ThreadPoolExecutor(len(services)) as threads:
-        answers = dict(zip(services, threads.map(Service.answers, services), strict=True))
+        answering = threads.map(lambda service: service.answers(give_up_after_s), services)
+        answers = dict(zip(services, answering, strict=True))
     if not all(answers.values()):
         for service in (service for service, answer in answers.items() if not answer):
             _say(f"{service.name} does not answer at {service.url}.")
@@ -85,9 +93,13 @@ def _send(records: Sequence[Record], services: Sequence[Service], up: set[str], 
         for record in records
         if record.service not in up
     ]
-    held, interrupted = [], sent.interrupted
+    held: list[Held] = []
+    interrupted = sent.interrupted
     try:
-        held = [read_back(service, sent.results) for service in running]
+        silent = {r.record.service for r in sent.results if r.outcome == "undelivered"}
+        for service in running:
+            patience_s = 0.0 if sent.interrupted or service.name in silent else arguments.give_up_after_s
+            held.append(read_back(service, sent.results, patience_s))
     except KeyboardInterrupt:
         # What is known is still shown.
         interrupted = True
@@ -109,22 +121,17 @@ def _send_batches(
     counts: dict[str, int | None] = {}
     try:
         for service in (service for service in services if service.name in up):
-            counts[service.name] = _count(service, bulk.tallies[service.name].differences)
+            tally = bulk.tallies[service.name]
+            patience_s = 0.0 if interrupted or tally.undelivered else arguments.give_up_after_s
+            counts[service.name], unreadable = count_of(service, patience_s)
+            tally.differences += unreadable
     except KeyboardInterrupt:
         # What is known is still shown.
         interrupted = True
     status = _finish(bulk.merged(counts), interrupted=interrupted, arguments=arguments)
-    for unreadable in bulk.unreadable.values():
-        _say(f"{unreadable} What follows was not sent.")
+    for error in bulk.unreadable.values():
+        _say(f"{error} What follows was not sent.")
     return USAGE if bulk.unreadable and not interrupted else status
-
-
-def _count(service: Service, differences: list[str]) -> int | None:
-    try:
-        return service.count()
-    except Unreadable as error:
-        differences.append(str(error))
-        return None
 
 
 def _finish(merged: Merged, *, interrupted: bool, arguments: Arguments) -> int:

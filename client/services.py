@@ -1,14 +1,18 @@
 """A service as the client sees it: where it is, how to connect to it, and what it says of itself."""
 
+import json
 import re
 import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from http import HTTPStatus
 from typing import Any
 
 import httpx
+
+from client.connection import Transport, body_of
 
 # No answer of a service that works takes this long; what does not come in time is asked for again.
 ANSWER_TIMEOUT_S = 3.0
@@ -16,11 +20,24 @@ ANSWER_TIMEOUT_S = 3.0
 _PAUSE_S = 0.001
 # Whether anything answers at all is known much sooner.
 _ALIVE_TIMEOUT_S = 1.0
+# The answers to more ids than the service looks up at once.
+_TOO_MANY = {413, 422}
+# Other answers from 400 to 499 than these are final.
+_NOT_NOW = {408, 429}
+_CLIENT_ERRORS = range(400, 500)
 _IN_FLIGHT = re.compile(r"^parallel_insert_in_flight (\d{1,9})$", re.MULTILINE)
 
 
 class Unreadable(Exception):
     """The service could not be asked, or did not answer as it should; the message says which and how."""
+
+
+class Refused(Unreadable):
+    """The service said that it does not answer this; asked again, it would say so again."""
+
+
+class TooMany(Refused):
+    """It was asked for more at once than it gives."""
 
 
 @cache
@@ -37,7 +54,7 @@ def connect(url: str, timeout_s: float = ANSWER_TIMEOUT_S, api_key: str = "") ->
         timeout=timeout_s,
         # The services are addressed directly, whatever proxy the environment names.
         trust_env=False,
-        verify=_tls(needed=url.startswith("https:")),
+        transport=Transport(_tls(needed=url.startswith("https:"))),
     )
 
 
@@ -50,35 +67,50 @@ class Service:
     client: httpx.Client
     # What is sent to those who ask who writes; empty, nothing.
     api_key: str = ""
+    # How long an answer may take; None, as long as it may by itself.
+    answer_within_s: float | None = None
 
     def connect(self, timeout_s: float = ANSWER_TIMEOUT_S) -> httpx.Client:
         """Return another connection to it, for another thread."""
-        return connect(self.url, timeout_s, self.api_key)
+        return connect(self.url, self.answer_within_s or timeout_s, self.api_key)
 
-    def answers(self) -> bool:
-        """Tell whether anything answers at the service's address."""
-        try:
-            self.client.get("/livez", timeout=_ALIVE_TIMEOUT_S)
-        except httpx.RequestError:
-            return False
-        return True
+    def answers(self, within_s: float = 0.0) -> bool:
+        """Tell whether anything answers at the service's address; who is silent is asked again that long."""
+        deadline_s = time.perf_counter() + within_s
+        while True:
+            try:
+                self._ask("GET", "/livez", timeout=_ALIVE_TIMEOUT_S)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                return False
+            except httpx.TimeoutException:
+                if time.perf_counter() > deadline_s:
+                    return False
+            except httpx.RequestError:
+                # Whatever has become of the answer, someone is there.
+                return True
+            else:
+                return True
 
     def await_in_flight(self, expected: int, within_s: float) -> None:
         """Return once the service says that so many inserts have reached it, or when the time is up."""
         deadline_s = time.perf_counter() + within_s
         while time.perf_counter() < deadline_s:
             try:
-                figures = self.client.get("/metrics", timeout=within_s).text
+                figures = self._ask("GET", "/metrics", timeout=within_s)[1]
             except httpx.RequestError:
                 return
-            found = _IN_FLIGHT.search(figures)
+            found = _IN_FLIGHT.search(figures.decode(errors="replace"))
             if found is None or int(found[1]) >= expected:
                 return
             time.sleep(_PAUSE_S)
 
     def count(self) -> int:
         """Return how many records the service holds; raise `Unreadable` where it does not say."""
-        count = self._get(f"/{self.name}/count", "count")
+        body = self._read("GET", f"/{self.name}/count")
+        try:
+            count = json.loads(body)["count"]
+        except (ValueError, LookupError, TypeError, RecursionError):
+            count = None
         if not isinstance(count, int):
             raise Unreadable(f"{self.name} can't be read back: it gives no count")
         return count
@@ -87,13 +119,28 @@ class Service:
         """Return the stored records with those ids, in that order, a line of JSON each; raise `Unreadable` if not."""
         accept = {"accept": "application/x-ndjson"}
         try:
-            response = (client or self.client).post(f"/{self.name}/lookup", json={"ids": ids}, headers=accept)
-            return response.raise_for_status().content
-        except httpx.HTTPError as error:
-            raise Unreadable(f"{self.name} can't be read back: {error}") from error
+            return self._read("POST", f"/{self.name}/lookup", client, json={"ids": ids}, headers=accept)
+        except TooMany:
+            half = len(ids) // 2
+            if not half:
+                raise
+            return self.records(ids[:half], client) + self.records(ids[half:], client)
 
-    def _get(self, path: str, member: str) -> Any:
+    def _read(self, method: str, path: str, client: httpx.Client | None = None, **options: Any) -> bytes:
         try:
-            return self.client.get(path).raise_for_status().json()[member]
-        except (httpx.HTTPError, ValueError, LookupError, TypeError, RecursionError) as error:
-            raise Unreadable(f"{self.name} can't be read back: {error}") from error
+            status, body = self._ask(method, path, client, **options)
+        except httpx.RequestError as error:
+            raise Unreadable(f"{self.name} can't be read back: {error or type(error).__name__}") from error
+        if status != HTTPStatus.OK:
+            raise _kind_of(status)(f"{self.name} can't be read back: HTTP status {status}")
+        return body
+
+    def _ask(self, method: str, path: str, client: httpx.Client | None = None, **options: Any) -> tuple[int, bytes]:
+        with (client or self.client).stream(method, path, **options) as response:
+            return response.status_code, body_of(response)
+
+
+def _kind_of(status: int) -> type[Unreadable]:
+    if status in _TOO_MANY:
+        return TooMany
+    return Refused if status in _CLIENT_ERRORS and status not in _NOT_NOW else Unreadable
