@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from tests.processes import RunningService, eventually, post, running
+from tests.proxy import between, sometimes
 from tests.upstream import Behaviour, Upstream, answer, listening
 
 ALL_EXIST = answer("200 OK", b'{"missing": []}')
@@ -74,6 +76,19 @@ def drip(connection: socket.socket, _: bytes) -> None:
         time.sleep(0.05)
 
 
+def drip_body(connection: socket.socket, _: bytes) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n")
+    for byte in b'{"missing": []}'.rjust(999):
+        connection.sendall(bytes([byte]))
+        time.sleep(0.05)
+
+
+def endless(connection: socket.socket, _: bytes) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n")
+    while True:
+        connection.sendall(b" " * 65_536)
+
+
 def cut_off(connection: socket.socket, _: bytes) -> None:
     connection.sendall(b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{"missi')
 
@@ -83,6 +98,8 @@ def cut_off(connection: socket.socket, _: bytes) -> None:
     [
         hang,
         drip,
+        drip_body,
+        endless,
         cut_off,
         answer("500 Internal Server Error", b'{"missing": []}'),
         answer("200 OK", b"<html>hello</html>", "text/html"),
@@ -93,7 +110,21 @@ def cut_off(connection: socket.socket, _: bytes) -> None:
         answer("200 OK", b"\xff" * 100),
         answer("200 OK", b"hello", **{"content-encoding": "gzip"}),
     ],
-    ids=["hangs", "drips", "is cut off", "500", "HTML", "redirect", "array", "null", "text ids", "binary", "not gzip"],
+    ids=[
+        "hangs",
+        "drips",
+        "drips its body",
+        "endless",
+        "is cut off",
+        "500",
+        "HTML",
+        "redirect",
+        "array",
+        "null",
+        "text ids",
+        "binary",
+        "not gzip",
+    ],
 )
 def test_an_order_is_neither_accepted_nor_called_invalid_when_users_cannot_be_asked(
     scene: Scene, new_id: int, behaviour: Behaviour
@@ -117,7 +148,9 @@ def test_users_that_refuse_connections_make_it_unavailable(tmp_path: Path) -> No
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
     with running("orders", tmp_path, USERS_URL=url, PRODUCTS_URL=url) as orders:
-        assert post(orders, order(1)).status_code == 503
+        response = post(orders, order(1))
+        assert response.status_code == 503
+        assert int(response.headers["retry-after"]) >= 1
         assert stored(orders) == 0
 
 
@@ -167,3 +200,44 @@ def test_reading_orders_stays_quick_while_users_hangs(scene: Scene, new_id: int)
         stored(scene.orders)
         assert not waiting.done()
         assert waiting.result().status_code == 503
+
+
+def test_users_that_come_and_go_are_asked_once_for_each_attempt_and_never_for_what_is_known(tmp_path: Path) -> None:
+    with running("users", tmp_path) as users, running("products", tmp_path) as products:
+        for number in range(1, 21):
+            assert post(users, {"id": number, "name": "Ada", "email": "a@b"}).status_code == 201
+            assert post(products, {"id": number, "name": "Lamp", "price": 1}).status_code == 201
+        lies = sometimes(seed=1, rate=0.5, lies=["reset before", "reset after", "503", "HTML 502", "cut in its body"])
+        with between(users.url, lies) as to_users, between(products.url, lies) as to_products:
+            urls = {"USERS_URL": to_users.url, "PRODUCTS_URL": to_products.url}
+            with running("orders", tmp_path, **urls) as orders:
+                statuses: Counter[int] = Counter()
+                for number in range(1, 21):
+                    status = 503
+                    while status == 503:
+                        status = post(orders, order(number)).status_code
+                        statuses[status] += 1
+                assert statuses[201] == stored(orders) == 20
+                assert statuses[503] >= 5
+                for proxy in (to_users, to_products):
+                    assert 20 <= len(proxy.requests) <= statuses.total()
+                    proxy.choose = lambda _: "held"
+                    proxy.requests.clear()
+                again = [post(orders, {**order(number), "id": 20 + number}).status_code for number in range(1, 21)]
+                assert again == [201] * 20
+                assert to_users.requests == to_products.requests == []
+
+
+def test_users_that_were_killed_and_came_back_are_asked_at_once(tmp_path: Path) -> None:
+    with running("users", tmp_path) as users, running("products", tmp_path) as products:
+        urls = {"USERS_URL": users.url, "PRODUCTS_URL": products.url}
+        post(products, {"id": 1, "name": "Lamp", "price": 1})
+        with running("orders", tmp_path, **urls) as orders:
+            # From now on there is a connection.
+            assert post(orders, order(1)).status_code == 422
+            users.process.kill()
+            users.process.wait()
+            assert post(orders, order(1)).status_code == 503
+            with running("users", tmp_path, PORT=users.url.rpartition(":")[2]) as again:
+                assert post(again, {"id": 1, "name": "Ada", "email": "a@b"}).status_code == 201
+                assert post(orders, order(1)).status_code == 201
