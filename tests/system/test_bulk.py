@@ -558,6 +558,15 @@ def test_a_read_back_that_is_lost_is_asked_for_again(
     assert (status, result["differences"], counts(result)) == (0, [], (300, 0, 0, 0))
 
 
+def test_a_batch_is_read_back_in_parts_where_a_service_looks_up_fewer_at_once(
+    services: dict[str, RunningService], tmp_path: Path, data: Path
+) -> None:
+    write_users(data, range(1, 1001))
+    with running("users", tmp_path, MAX_LOOKUP_IDS="30") as users:
+        status, result, _ = run({**services, "users": users}, data, "--batch", "500")
+    assert (status, result["differences"], counts(result)) == (0, [], (1000, 0, 0, 0))
+
+
 def test_ctrl_c_prints_what_is_known(services: dict[str, RunningService], tmp_path: Path, data: Path) -> None:
     write_users(data, range(1, 400_001))
     with running("users", tmp_path) as users:

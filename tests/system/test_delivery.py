@@ -145,6 +145,15 @@ def test_it_waits_as_retry_after_says(users: RunningService, tmp_path: Path, new
     assert result["elapsed_ms"] >= 1000
 
 
+def test_it_waits_as_retry_after_says_whoever_says_so(users: RunningService, tmp_path: Path, new_id: int) -> None:
+    def busy(connection: socket.socket, request: bytes, _: Behaviour) -> None:
+        answer("503 Service Unavailable", b"<html>", "text/html", **{"retry-after": "1"})(connection, request)
+
+    result, attempts = sent_through(users, tmp_path, {**USER, "id": new_id}, first(busy, users))
+    assert (result["outcome"], attempts) == ("created", 2)
+    assert result["elapsed_ms"] >= 1000
+
+
 def test_it_gives_up_after_a_stated_time_and_says_why(users: RunningService, tmp_path: Path, new_id: int) -> None:
     body = json.dumps({"type": "urn:x:overloaded", "title": "", "status": 503, "detail": "busy"}).encode()
     busy = answer("503 Service Unavailable", body, PROBLEM)
