@@ -21,6 +21,8 @@ RECORD = b'{"name": "Ada", "email": "a@b"}'
 @pytest.fixture(scope="module")
 def users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     with running("users", tmp_path_factory.mktemp("users"), RECEIVE_TIMEOUT_S=str(PATIENCE_S)) as service:
+        # Whose memory is measured, it has to be there.
+        assert service.url
         yield service
 
 
