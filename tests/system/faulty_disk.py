@@ -33,18 +33,20 @@ class FaultyDisk:
     @contextmanager
     def failing(self, how: Literal["full", "write-fails", "sync-fails"], names_end: str = "") -> Iterator[None]:
         """Fail so until left, for the files whose names end so."""
-        flag = self.control / how
-        flag.write_text(names_end)
+        self._say(how, names_end)
         try:
             yield
         finally:
-            flag.unlink()
+            (self.control / how).unlink()
 
     def set_clock(self, *, seconds: int) -> None:
         """Make the service's clock wrong by so much."""
+        self._say("clock", str(seconds))
+
+    def _say(self, what: str, text: str) -> None:
         # In one step, so that nobody reads half of it.
-        (self.control / "clock.part").write_text(str(seconds))
-        (self.control / "clock.part").rename(self.control / "clock")
+        (self.control / "part").write_text(text)
+        (self.control / "part").rename(self.control / what)
 
     def turn_on(self) -> None:
         """Take what the folder holds now for written, and watch what is synced from here on."""
