@@ -224,6 +224,20 @@ MUTATIONS = (
         "tests/system/test_delivery.py",
     ),
     Mutation(
+        "an answer has to be there in time as a whole",
+        "client/connection.py",
+        "left_s = self._written_s + timeout - time.perf_counter()",
+        "left_s = timeout",
+        "tests/system/test_delivery.py tests/system/test_lies.py",
+    ),
+    Mutation(
+        "what differs is looked at again",
+        "client/read_back.py",
+        "_LOOKS = 10",
+        "_LOOKS = 1",
+        "tests/system/test_lies.py",
+    ),
+    Mutation(
         "what was acknowledged is read back",
         "client/read_back.py",
         "if record is None or stored.get(record_id) != record:",
