@@ -12,6 +12,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from services.chassis.errors import Overloaded
+from services.chassis.joined_writes import JoinedWrites
 from services.chassis.problems import MEDIA_TYPE, Kind, body_of, kind_of
 
 # The longest head of a request, and the longest of anything else that is no body: trailers, extensions of chunks.
@@ -108,6 +109,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._pending_bytes = self._ignored_bytes = 0
         self._stuck = None
         super().on_headers_complete()
+        JoinedWrites(self.cycle)
 
     def _head_is_too_large(self) -> bool:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES

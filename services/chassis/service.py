@@ -18,9 +18,9 @@ from services.chassis.store import Inserted, Outcome, Record, make_store
 # What is kept of a field, by its JSON type: nothing is rounded.
 _KINDS = {"integer": int, "number": Decimal, "string": str}
 
-# Of 64 requests at a time, half are parsed while the other half is committed. If all were committed together, neither
+# Of 64 requests at a time, some are parsed while most are committed. If all were committed together, neither
 # the event loop nor the disk would have anything to do while the other is busy.
-_ENOUGH_TO_COMMIT = 32
+_ENOUGH_TO_COMMIT = 48
 # Enough for the next batch to be parsed while one is committed, and little enough to leave memory as it is.
 _CHUNKS_ON_THEIR_WAY = 32
 

@@ -233,3 +233,31 @@ def test_who_never_reads_is_left(users: RunningService) -> None:
 
         eventually(asked_in_vain, within_s=20)
     assert memory_kib(users) - before_kib < 32 * 1024
+
+
+def test_requests_sent_in_one_go_are_answered_whole_and_in_order_a_head_without_a_body_among_them(
+    users: RunningService,
+) -> None:
+    body = b"content-length: %d\r\n\r\n%b" % (len(RECORD), RECORD)
+    with closing(connection(users)) as sock:
+        sock.sendall(
+            b"HEAD /users/count HTTP/1.1\r\nhost: x\r\n\r\n"
+            + HEAD
+            + body
+            + b"HEAD /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+        )
+        count, created, alive = all_of(sock).split(b"HTTP/1.1 ")[1:]
+    assert count.startswith(b"200 ")
+    assert count.endswith(b"\r\n\r\n")
+    assert created.startswith(b"201 ")
+    assert json.loads(created.partition(b"\r\n\r\n")[2])["name"] == "Ada"
+    assert alive.startswith(b"200 ")
+    assert alive.endswith(b"\r\n\r\n")
+
+
+def test_who_asks_whether_to_go_on_is_told_so_before_the_body_is_sent(users: RunningService) -> None:
+    with closing(connection(users)) as sock:
+        sock.sendall(HEAD + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(RECORD))
+        assert sock.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(RECORD)
+        assert sock.recv(65_536).startswith(b"HTTP/1.1 201 ")
