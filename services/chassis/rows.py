@@ -16,11 +16,11 @@ from services.chassis.store import Record
 
 # What is validated in one go: of much more, the rows would leave the processor's cache before they are stored, and
 # other requests would wait for it.
-CHUNK_BYTES = 32 * 1024
+CHUNK_BYTES = 64 * 1024
 # To say why a row is refused takes many times as long as to take it: where a chunk would have more such rows, the next
 # one is smaller, so that other requests need not wait.
 _MOST_REFUSED = 256
-_SMALLER = 16
+_SMALLER = 32
 _SEPARATOR_BYTES = len(b"\r\n")
 
 

@@ -22,7 +22,7 @@ _KINDS = {"integer": int, "number": Decimal, "string": str}
 # the event loop nor the disk would have anything to do while the other is busy.
 _ENOUGH_TO_COMMIT = 48
 # Enough for the next batch to be parsed while one is committed, and little enough to leave memory as it is.
-_CHUNKS_ON_THEIR_WAY = 32
+_CHUNKS_ON_THEIR_WAY = 64
 
 
 class Service:

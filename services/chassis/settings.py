@@ -31,7 +31,7 @@ class Settings(BaseModel):
         int, Field(ge=1024, description="The longest body of a request, in bytes; beyond it the answer is 413.")
     ] = 65_536
     max_lookup_ids: Annotated[int, Field(ge=1, description="The most ids in one look-up.")] = 10_000
-    max_batch: Annotated[int, Field(ge=1, description="The most records in one transaction.")] = 8_000
+    max_batch: Annotated[int, Field(ge=1, description="The most records in one transaction.")] = 16_000
     max_waiting: Annotated[
         int, Field(ge=1, description="The most inserts that wait for a transaction; beyond it the answer is 503.")
     ] = 10_000
