@@ -43,7 +43,7 @@ def test_who_has_not_the_key_may_not_write(users: RunningService, path: str, sen
     }
     refused = httpx.post(f"{users.url}{path}", content=b"[]", headers=headers, trust_env=False)  # type: ignore[arg-type]
     assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
-    assert refused.json()["type"] == "urn:parallel-insert:problem:unauthorized"
+    assert refused.json()["type"] == "/problems/unauthorized"
     assert KEY not in refused.text
     assert httpx.get(f"{users.url}/users/count", trust_env=False).json() == before
 

@@ -39,8 +39,8 @@ def test_every_error_has_one_problem_and_every_problem_is_documented() -> None:
         for kind in vars(errors).values()
         if isinstance(kind, type) and issubclass(kind, ServiceError) and not kind.__subclasses__()
     }
-    assert set(problems._KINDS) == leaves - {CannotStart, Unavailable}  # noqa: SLF001
-    for kind in [*problems._KINDS.values(), *_kinds_in(protocol), *_kinds_in(server)]:  # noqa: SLF001
+    assert set(kinds.OF_ERRORS) == leaves - {CannotStart, Unavailable}  # noqa: SLF001
+    for kind in [*kinds.OF_ERRORS.values(), *_kinds_in(protocol), *_kinds_in(server)]:  # noqa: SLF001
         assert f"| `{kind.slug}` | {kind.status} |" in HTTP
 
 
