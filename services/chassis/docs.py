@@ -18,14 +18,25 @@ POLICY = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
-# Swagger UI has dark colours, but only its own frame, which FastAPI's page has not, would turn them on.
-_DARK = """<script>
+# Swagger UI has dark colours, but only its own frame, which FastAPI's page has not, would turn them on. Its code is
+# higher than a line, so that it covers what stands above and below.
+_HEAD = """<style>.swagger-ui .renderedMarkdown code { padding: 1px 4px }</style>
+    <script>
     const dark = matchMedia("(prefers-color-scheme: dark)")
     const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches)
     dark.addEventListener("change", follow)
     follow()
     </script>
     </head>"""
+# Of whatever has JSON in its type's name, an example that is text would be shown, and sent, as one string in quotes.
+_PLUGINS = """plugins: [() => ({
+        afterLoad() {
+            const sample = this.fn.getSampleSchema
+            this.fn.getSampleSchema = (schema, type, config, example) =>
+                type === "application/x-ndjson" && example ? example : sample(schema, type, config, example)
+        }
+    })],
+    presets:"""
 
 
 def description(name: str) -> str:
@@ -62,7 +73,8 @@ def add_docs(app: FastAPI) -> None:
             swagger_favicon_url="assets/favicon.png",
             swagger_ui_parameters={"displayRequestDuration": True},
         )
-        return HTMLResponse(bytes(page.body).decode().replace("</head>", _DARK), headers=POLICY)
+        html = bytes(page.body).decode().replace("</head>", _HEAD).replace("presets:", _PLUGINS)
+        return HTMLResponse(html, headers=POLICY)
 
     @app.get("/redoc", include_in_schema=False)
     async def redoc(_: Request) -> HTMLResponse:

@@ -16,7 +16,7 @@ class Kind:
     meaning: str
     detail: str
     sender: str
-    operator: str = "Nothing."
+    operator: str = ""
 
     @property
     def type(self) -> str:
@@ -50,7 +50,7 @@ OF_ERRORS: dict[type[ServiceError], Kind] = {
         slug="no-such-record",
         status=404,
         title="No record has this id",
-        meaning="No record has this id.",
+        meaning="The path is right, but no record is stored under this id.",
         detail="No record is stored under this id.",
         sender="Check the id. Records are never deleted, so the service that has acknowledged one finds it.",
     ),
@@ -154,7 +154,7 @@ OF_ERRORS: dict[type[ServiceError], Kind] = {
         slug="store-unavailable",
         status=503,
         title="The database can't be used now",
-        meaning="The database can't be used just now.",
+        meaning="The database can't be written or read just now.",
         detail="The database can't be used just now.",
         sender=_SEND_AGAIN,
         operator="See `/readyz` and the log. Another process may hold the database's lock. After a sync that failed,"
@@ -164,7 +164,7 @@ OF_ERRORS: dict[type[ServiceError], Kind] = {
         slug="storage-full",
         status=507,
         title="There is no room to store the record",
-        meaning="The disk has no room for the record.",
+        meaning="The disk is full, or the database has reached a limit of its size.",
         detail="There is no room left to store records.",
         sender="Send the same again later; with an id, a retry is always safe. Reading still works.",
         operator="Make room on the disk that holds the database, or raise the limit of its size. The service goes on"
@@ -176,7 +176,7 @@ OF_ERRORS: dict[type[ServiceError], Kind] = {
 NOT_FOUND = Kind(
     slug="not-found",
     status=404,
-    title="No route has this path",
+    title="Nothing is at this path",
     meaning="No route has this path; an id is of digits.",
     detail="No route has this path.",
     sender="Look for the path in the interactive docs. There is none with a slash at its end.",

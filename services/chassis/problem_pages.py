@@ -29,10 +29,10 @@ h1 { font-size: 1.6rem; line-height: 1.25; margin: 1.5rem 0 .5rem; }
 h2 { font-size: 1.1rem; margin: 1.75rem 0 .25rem; }
 p, dd { margin: .25rem 0; overflow-wrap: anywhere; }
 a { color: var(--link); }
-a:focus-visible, pre:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
+a:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
 code, pre { font: .9em/1.5 ui-monospace, monospace; background: var(--box); border-radius: .25rem; }
 code { padding: .1em .3em; }
-pre { padding: .75rem 1rem; overflow-x: auto; border: 1px solid var(--line); }
+pre { padding: .75rem 1rem; white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid var(--line); }
 .quiet { color: var(--quiet); }
 dl { margin: 1rem 0; }
 dt { margin-top: 1rem; font-weight: 600; }
@@ -74,18 +74,19 @@ def _list() -> str:
 def _explanation(kind: Kind, example: str) -> str:
     return f"""
 <p class="quiet">{_status_line(kind)} · <code>{kind.type}</code></p>
-<h2>What it means</h2>
-<p>{_text(kind.meaning)}</p>
-<h2>What the sender does</h2>
-<p>{_text(kind.sender)}</p>
-<h2>What the operator does</h2>
-<p>{_text(kind.operator)}</p>
+{_section("What it means", kind.meaning)}
+{_section("What the sender does", kind.sender)}
+{_section("What the operator does", kind.operator)}
 <h2>An example</h2>
-<pre tabindex="0">HTTP/1.1 {_status_line(kind)}
+<pre>HTTP/1.1 {_status_line(kind)}
 content-type: {MEDIA_TYPE}
 
 {escape(example, quote=False)}</pre>
 """
+
+
+def _section(title: str, markdown: str) -> str:
+    return f"<h2>{title}</h2>\n<p>{_text(markdown)}</p>" if markdown else ""
 
 
 def _status_line(kind: Kind) -> str:

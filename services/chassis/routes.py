@@ -1,10 +1,10 @@
 """HTTP in and out: how records come into every resource."""
 
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Request
-from pydantic import with_config
+from pydantic import Field, with_config
 from pydantic_core import to_json
 from starlette.responses import Response
 from typing_extensions import TypedDict
@@ -27,6 +27,13 @@ _FORMATS: dict[str, type[JsonArray | Ndjson | Csv]] = {
     "application/x-ndjson": Ndjson,
     "text/csv": Csv,
 }
+_Listed = Annotated[
+    Literal["all"],
+    # As an enumeration it can be chosen in the interactive docs.
+    Field(
+        description="`all` lists every row, not those alone that were rejected.", json_schema_extra={"enum": ["all"]}
+    ),
+]
 _STORE_ERRORS = (errors.Overloaded, errors.StoreUnavailable, errors.StorageFull)
 
 
@@ -79,7 +86,7 @@ def _add_create(app: FastAPI, service: Service, access: Access) -> None:
 def _add_create_many(app: FastAPI, service: Service, access: Access) -> None:
     name, parser = service.resource.name, service.parser
     query: Parser[dict[str, str]] = Parser(
-        with_config(STRICT)(TypedDict("BatchQuery", {"results": Literal["all"]}, total=False))  # type: ignore[operator]
+        with_config(STRICT)(TypedDict("BatchQuery", {"results": _Listed}, total=False))  # type: ignore[operator]
     )
     refused: list[type[errors.ServiceError] | errors.ServiceError] = [
         *examples.unreadable_batch(service),
