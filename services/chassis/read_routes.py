@@ -52,7 +52,10 @@ def _add_lookup(app: FastAPI, service: Service) -> None:
     }
     max_bytes = service.settings.max_body_bytes + _LONGEST_ID_BYTES * service.settings.max_lookup_ids
     found = json_answer("The ids that do not exist, or the records that do.", missing_schema, {"missing": [1_000_000]})
-    found["content"][_NDJSON] = {"schema": {"type": "string"}}
+    found["content"][_NDJSON] = {
+        "schema": {"type": "string"},
+        "example": service.parser.to_json(service.stored_example).decode() + "\n",
+    }
 
     @app.post(
         f"/{name}/lookup",

@@ -30,9 +30,7 @@ _FORMATS: dict[str, type[JsonArray | Ndjson | Csv]] = {
 _Listed = Annotated[
     Literal["all"],
     # As an enumeration it can be chosen in the interactive docs.
-    Field(
-        description="`all` lists every row, not those alone that were rejected.", json_schema_extra={"enum": ["all"]}
-    ),
+    Field(description="`all` lists every row, not only the rejected.", json_schema_extra={"enum": ["all"]}),
 ]
 _STORE_ERRORS = (errors.Overloaded, errors.StoreUnavailable, errors.StorageFull)
 

@@ -15,6 +15,7 @@ from tests.upstream import answer, listening
 
 KEY = "k3y-of-the-house"
 USER = {"name": "Ada", "email": "a@b"}
+PAGES = ("/problems", "/problems/unauthorized")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def test_the_key_is_asked_for_before_the_body_is_read(users: RunningService) -> 
 
 
 def test_reading_needs_no_key(users: RunningService) -> None:
-    for path in ("/users", "/users/count", "/livez", "/readyz", "/metrics", "/docs", "/openapi.json"):
+    for path in ("/users", "/users/count", "/livez", "/readyz", "/metrics", "/docs", "/openapi.json", *PAGES):
         assert httpx.get(f"{users.url}{path}", trust_env=False).status_code == 200
     looked_up = httpx.post(f"{users.url}/users/lookup", json={"ids": [1]}, trust_env=False)
     assert looked_up.status_code == 200
