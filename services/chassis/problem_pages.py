@@ -18,12 +18,13 @@ from services.chassis.problems import MEDIA_TYPE, body_of
 
 _CODE = re.compile("`([^`]+)`")
 _STYLE = """
-:root { color-scheme: light dark; --quiet: #5a6472; --line: #d5dae1; --box: #f4f6f8; --link: #0b57d0; }
+:root { color-scheme: light dark; --text: #16191d; --ground: #fff; --quiet: #5a6472; --line: #d5dae1; --box: #f4f6f8;
+  --link: #0b57d0; }
 @media (prefers-color-scheme: dark) {
-  :root { --quiet: #a3adba; --line: #3a424d; --box: #1c2127; --link: #8ab4f8; }
-  body { background: #111418; color: #e6e9ed; }
+  :root { --text: #e6e9ed; --ground: #111418; --quiet: #a3adba; --line: #3a424d; --box: #1c2127; --link: #8ab4f8; }
 }
-body { font: 1rem/1.55 system-ui, sans-serif; max-width: 44rem; margin: 0 auto; padding: 1rem 1.25rem 3rem; }
+body { background: var(--ground); color: var(--text); font: 1rem/1.55 system-ui, sans-serif; max-width: 44rem;
+  margin: 0 auto; padding: 1rem 1.25rem 3rem; }
 nav { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; border-bottom: 1px solid var(--line); padding: .5rem 0; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 1.5rem 0 .5rem; }
 h2 { font-size: 1.1rem; margin: 1.75rem 0 .25rem; }

@@ -1,7 +1,9 @@
 """The pages to which problems lead: each kind has one, and its examples are what the service really answers."""
 
 import json
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from html import unescape
 from http import HTTPStatus
 from pathlib import Path
@@ -24,13 +26,14 @@ def page(resource: Resource, path: str) -> str:
     return unescape(answer.text.replace("<code>", "`").replace("</code>", "`"))
 
 
-@pytest.fixture
-def untouched(resource: Resource, tmp_path: Path) -> Iterator[Resource]:
-    """The same service, with nothing stored but what an order refers to."""
-    with all_running(tmp_path) as services, client(services[resource.name]) as http:
-        for name in {"users", "products"} - {resource.name}:
-            assert post(services[name], {**RECORDS[name], "id": 1}).status_code == 201
-        yield Resource(resource.name, http, services[resource.name].database)
+@pytest.fixture(scope="module", params=RECORDS)
+def untouched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resource]:
+    """Each service in turn, with nothing stored but what an order refers to, and what these tests store."""
+    name = request.param
+    with all_running(tmp_path_factory.mktemp(name)) as services, client(services[name]) as http:
+        for other in {"users", "products"} - {name}:
+            assert post(services[other], {**RECORDS[other], "id": 1}).status_code == 201
+        yield Resource(name, http, services[name].database)
 
 
 @pytest.mark.parametrize("slug", kinds.ALL)
@@ -74,7 +77,7 @@ def test_the_examples_of_refusals_are_what_the_service_answers(untouched: Resour
 
 
 def refusals(resource: Resource, document: dict[str, Any]) -> dict[str, list[httpx.Response]]:
-    """Return how the service refuses what it can be made to refuse, by route; it is full afterwards."""
+    """Return how the service refuses what it can be made to refuse, by route."""
     path, http = resource.path, resource.http
     batches = document[f"{path}/batch"]["post"]["requestBody"]["content"]["application/json"]["examples"]
     refused_record = batches["A good one and a bad one"]["value"][1]
@@ -119,8 +122,13 @@ def test_the_example_of_a_partly_refused_batch_is_what_the_service_answers(untou
 
 
 def test_the_example_of_references_that_cannot_be_checked_is_what_the_service_answers(tmp_path: Path) -> None:
-    nowhere = "http://127.0.0.1:9"
-    with running("orders", tmp_path, USERS_URL=nowhere, PRODUCTS_URL=nowhere) as service, client(service) as http:
+    with ExitStack() as stack:
+        # Its port is taken, and nobody listens there.
+        taken = stack.enter_context(closing(socket.socket()))
+        taken.bind(("127.0.0.1", 0))
+        nowhere = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        service = stack.enter_context(running("orders", tmp_path, USERS_URL=nowhere, PRODUCTS_URL=nowhere))
+        http = stack.enter_context(client(service))
         refused = http.post("/orders", json=RECORDS["orders"]).json()
         shown = http.get("/openapi.json").json()["paths"]["/orders"]["post"]["responses"]["503"]["content"][PROBLEM]
         assert refused == shown["examples"]["reference-check-unavailable"]["value"]
