@@ -13,24 +13,24 @@ from services.chassis.rows import JsonArray, too_large
 from services.chassis.service import Service, refusal_of, unknown_reference
 from services.chassis.store import Inserted, Outcome
 
-# Of examples with an id: far above what a service that is only tried out has assigned by itself.
-_FIRST_ID = 500_000
+# The greatest id of the examples that have one. It is far above what a service that is only tried out has assigned by
+# itself, and all examples share it: what is assigned after it can't be another example's.
+_ID = 500_000
 
 
 def records(service: Service) -> dict[str, Mapping[str, object]]:
     """Return records that can be sent as they are, by what they show."""
     example = service.resource.example
-    return {"A record": example, "With an id: sent again, it is unchanged": {"id": _FIRST_ID, **example}}
+    return {"A record": example, "With an id: sent again, it is unchanged": {"id": _ID, **example}}
 
 
 def batches(service: Service) -> dict[str, Sequence[Mapping[str, object]]]:
     """Return batches that can be sent as they are, by what they show."""
-    good = service.resource.example, service.resource.second_example
-    with_ids = [{"id": _FIRST_ID + number, **record} for number, record in enumerate(good, 1)]
+    example, second = service.resource.example, service.resource.second_example
     return {
-        "Two records": good,
-        "With ids: sent again, they are unchanged": with_ids,
-        "A good one and a bad one": [good[0], service.resource.refused_example],
+        "Two records": [example, second],
+        "With ids: sent again, they are unchanged": [{"id": _ID - 1, **second}, {"id": _ID, **example}],
+        "A good one and a bad one": [example, service.resource.refused_example],
     }
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from typing import Any, Literal
 from urllib.parse import urljoin
 
@@ -68,8 +69,10 @@ def cut_off(browser: Browser, service: RunningService, **options: Any) -> Iterat
             route.abort()
 
     def note_failure(request: Request) -> None:
-        # What the page's own policy forbids is never asked for: that is what a policy is for.
-        if request.failure != "csp":
+        # What the page's own policy forbids is never asked for: that is what a policy is for. And an icon that is still
+        # on its way is given up when the page is left.
+        given_up = request.failure == "net::ERR_ABORTED" and request.url.startswith(f"{service.url}/")
+        if request.failure != "csp" and not given_up:
             out_of_reach.append(request.url)
 
     def note_error(message: ConsoleMessage) -> None:
@@ -155,25 +158,23 @@ def test_the_root_leads_to_docs_that_list_every_route_and_execute_their_examples
         assert (status, list(json.loads(body))) == ("200", ["missing"])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_batch_can_be_tried_from_the_page_in_every_format(
-    browser: Browser, service: RunningService, kind: str
-) -> None:
+def test_batches_can_be_tried_from_the_page_in_every_format(browser: Browser, service: RunningService) -> None:
+    expected = {
+        "Two records": ("201", ["created", "created"]),
+        "A good one and a bad one": ("207", ["created", "rejected"]),
+    }
     with cut_off(browser, service) as page:
         page.goto(f"{service.url}/docs")
         block = page.locator(f'.opblock:has([data-path="/{service.database.stem}/batch"])')
         try_out(block)
         block.locator("tr[data-param-name=results] select").select_option("all")
-        block.locator("select.content-type").first.select_option(kind)
-        for example, expected in (
-            ("Two records", ("201", ["created", "created"])),
-            ("A good one and a bad one", ("207", ["created", "rejected"])),
-        ):
+        for kind, example in product(KINDS, expected):
+            block.locator("select.content-type").first.select_option(kind)
             block.locator(".opblock-section-request-body .examples-select select").select_option(example)
             with page.expect_response("**/batch?results=all") as sent:
                 status, body = execute(block)
             assert sent.value.request.headers["content-type"] == kind
-            assert (status, [row["outcome"] for row in json.loads(body)["results"]]) == expected
+            assert (status, [row["outcome"] for row in json.loads(body)["results"]]) == expected[example]
             # Else the answer would still be there when the next one is waited for.
             block.get_by_role("button", name="Clear").click()
 
