@@ -181,7 +181,7 @@ def _read(response: httpx.Response, body: dict[str, Any], parcel: Parcel) -> Rea
 
 def problem_of(problem: Mapping[str, Any]) -> str:
     """Return the last part of a problem's type."""
-    return str(problem.get("type")).rpartition(":")[2]
+    return str(problem.get("type")).rpartition("/")[2]
 
 
 def reasons_of(problem: Mapping[str, Any]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ Choice = Callable[[str], str | None]
 
 _PAUSE_S = 0.02
 _LONGEST_S = 30.0
-_PROBLEM = b'{"type": "urn:parallel-insert:problem:overloaded", "title": "", "status": 503, "detail": "busy"}'
+_PROBLEM = b'{"type": "/problems/overloaded", "title": "", "status": 503, "detail": "busy"}'
 
 
 def _answered(status: str, body: bytes, media_type: str = "application/json", more: str = "") -> Lie:

@@ -118,7 +118,7 @@ def bulk_body(kind: str, records: Sequence[Any]) -> bytes:
 def problem(response: httpx.Response, status: int, slug: str) -> dict[str, Any]:
     """Check that the answer is this problem, and return it."""
     body: dict[str, Any] = response.json()
-    assert (response.status_code, body["type"]) == (status, f"urn:parallel-insert:problem:{slug}"), response.text
+    assert (response.status_code, body["type"]) == (status, f"/problems/{slug}"), response.text
     assert response.headers["content-type"] == PROBLEM
     assert body["status"] == status
     assert body["title"]

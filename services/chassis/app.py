@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.responses import Response
 
-from services.chassis import health, problems, read_routes, routes
-from services.chassis.docs import add_docs
+from services.chassis import health, problem_pages, problems, read_routes, routes
+from services.chassis.docs import add_docs, description
 from services.chassis.observer import Observer
 from services.chassis.plain_route import PlainRoute
 from services.chassis.resource import Resource
@@ -29,7 +29,13 @@ def create_app(resource: Resource, settings: Settings) -> FastAPI:
     app = FastAPI(
         title=resource.name,
         summary=resource.description,
+        description=description(resource.name),
         version=VERSION,
+        license_info={"name": "MIT", "identifier": "MIT"},
+        openapi_tags=[
+            {"name": resource.name, "description": "Send records, one or many, and read them."},
+            {"name": "health", "description": "How the service is, for whoever looks after it."},
+        ],
         lifespan=lifespan,
         # A redirect would answer where a problem is due: /users/ is not /users.
         redirect_slashes=False,
@@ -47,5 +53,6 @@ def create_app(resource: Resource, settings: Settings) -> FastAPI:
     health.add_routes(app, service)
     app.add_middleware(Observer, inserts={f"/{resource.name}", f"/{resource.name}/batch"}, metrics=service.metrics)
     add_docs(app)
+    problem_pages.add_pages(app)
     problems.add_handlers(app, service.metrics.refusals)
     return app

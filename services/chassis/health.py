@@ -47,7 +47,10 @@ def add_routes(app: FastAPI, service: Service) -> None:
         summary="The service's figures",
         description="In Prometheus's text format.",
         responses={
-            200: {"description": "The figures.", "content": {metrics.MEDIA_TYPE: {"schema": {"type": "string"}}}},
+            200: {
+                "description": "The figures.",
+                "content": {metrics.MEDIA_TYPE: {"schema": {"type": "string"}, "example": metrics.Metrics().text(0)}},
+            },
             **answers(),
         },
     )

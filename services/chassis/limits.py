@@ -2,7 +2,12 @@
 
 from fastapi import Request
 
-from services.chassis.errors import BodyTooLarge, UnsupportedMediaType
+from services.chassis.errors import BodyTooLarge, MalformedBody, ServiceError, UnsupportedMediaType
+
+
+def refusals(max_bytes: int) -> tuple[type[ServiceError] | ServiceError, ...]:
+    """Return what may be refused of a JSON body of so many bytes at the most, before its fields are looked at."""
+    return MalformedBody, _too_large(max_bytes), UnsupportedMediaType
 
 
 async def read_json_body(request: Request, max_bytes: int) -> bytes:

@@ -1,6 +1,6 @@
 """Pieces of an OpenAPI document for routes that read and write their bodies themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic_core import to_json
@@ -8,22 +8,37 @@ from pydantic_core import to_json
 Schema = Mapping[str, Any]
 
 
-def json_request(schema: Schema, example: object) -> dict[str, Any]:
-    """Return what a route says of the body it takes."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
+def json_request(schema: Schema, examples: Mapping[str, object]) -> dict[str, Any]:
+    """Return what a route says of the body it takes; its examples by what they show."""
+    content = {"application/json": {"schema": schema, "examples": _named(examples)}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
-def batch_request(example: Mapping[str, object]) -> dict[str, Any]:
+def batch_request(examples: Mapping[str, Sequence[Mapping[str, object]]]) -> dict[str, Any]:
     """Return what a route says of the many records that it takes; any item will do, since bad ones fail alone."""
-    line = to_json(example).decode()
-    csv = ",".join(example) + "\n" + ",".join(map(str, example.values())) + "\n"
     text = {"type": "string"}
     content = {
-        "application/json": {"schema": {"type": "array", "items": {}}, "example": [example]},
-        "application/x-ndjson": {"schema": text, "example": line + "\n"},
-        "text/csv": {"schema": text, "example": csv},
+        "application/json": {"schema": {"type": "array", "items": {}}, "examples": _named(examples)},
+        "application/x-ndjson": {
+            "schema": text,
+            "examples": _named({shown: _ndjson(records) for shown, records in examples.items()}),
+        },
+        "text/csv": {"schema": text, "examples": _named({shown: _csv(records) for shown, records in examples.items()})},
     }
     return {"requestBody": {"required": True, "content": content}}
+
+
+def _ndjson(records: Sequence[Mapping[str, object]]) -> str:
+    return "".join(to_json(record).decode() + "\n" for record in records)
+
+
+def _csv(records: Sequence[Mapping[str, object]]) -> str:
+    rows = [list(records[0]), *(record.values() for record in records)]
+    return "".join(",".join(map(str, row)) + "\n" for row in rows)
+
+
+def _named(examples: Mapping[str, object]) -> dict[str, Any]:
+    return {shown: {"value": value} for shown, value in examples.items()}
 
 
 def json_answer(description: str, schema: Schema, example: object) -> dict[str, Any]:

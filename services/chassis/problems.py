@@ -1,8 +1,7 @@
-"""RFC 9457 answers: the one table from error to status, and the one place that writes them."""
+"""RFC 9457 answers: the one place that writes them."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -13,48 +12,23 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from services.chassis import errors, request_id
+from services.chassis import errors, kinds, request_id
 from services.chassis.errors import Reason, ServiceError
+from services.chassis.kinds import Kind
 from services.chassis.openapi import add_header
 
 MEDIA_TYPE = "application/problem+json"
-_TYPE_PREFIX = "urn:parallel-insert:problem:"
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of problem: its status, the last part of its type, and its title for people."""
-
-    status: int
-    slug: str
-    title: str
-
-
-_KINDS: dict[type[ServiceError], Kind] = {
-    errors.MalformedBody: Kind(400, "malformed-body", "The body can't be read"),
-    errors.Unauthorized: Kind(401, "unauthorized", "An API key is needed"),
-    errors.NoSuchRecord: Kind(404, "no-such-record", "No record has this id"),
-    errors.IdTaken: Kind(409, "id-taken", "The id is taken"),
-    errors.NoIdLeft: Kind(409, "no-id-left", "No id is left to assign"),
-    errors.BodyTooLarge: Kind(413, "body-too-large", "The body is too large"),
-    errors.UnsupportedMediaType: Kind(415, "unsupported-media-type", "The body's type is not supported"),
-    errors.InvalidRecord: Kind(422, "invalid-record", "The record is not valid"),
-    errors.UnknownReference: Kind(422, "unknown-reference", "The record refers to something that does not exist"),
-    errors.InvalidQuery: Kind(422, "invalid-query", "A parameter is not valid"),
-    errors.InternalError: Kind(500, "internal-error", "The service failed"),
-    errors.Overloaded: Kind(503, "overloaded", "The service is busy"),
-    errors.ReferenceCheckUnavailable: Kind(503, "reference-check-unavailable", "The references can't be checked now"),
-    errors.StoreUnavailable: Kind(503, "store-unavailable", "The database can't be used now"),
-    errors.StorageFull: Kind(507, "storage-full", "There is no room to store the record"),
-}
-
 SCHEMA: dict[str, Any] = {
     "title": "Problem",
     "description": "RFC 9457 problem details.",
     "type": "object",
     "required": ["type", "title", "status", "detail"],
     "properties": {
-        "type": {"type": "string", "format": "uri", "description": "Stable; tells the kinds of problems apart."},
+        "type": {
+            "type": "string",
+            "format": "uri-reference",
+            "description": "Stable; tells the kinds of problems apart. The path of a page that says what to do.",
+        },
         "title": {"type": "string", "description": "The kind of problem, for people."},
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "This problem, for people."},
@@ -77,13 +51,14 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-def answers(*kinds: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
+def answers(*refusals: type[ServiceError] | ServiceError) -> dict[int | str, dict[str, Any]]:
     """Return what an OpenAPI document says of these problems, and of the one that any route may have.
 
-    One entry for each status, one example for each kind.
+    One entry for each status, one example for each kind: the error's own words where it is given as it is raised.
     """
     documented: dict[int | str, dict[str, Any]] = {}
-    for kind in map(_KINDS.__getitem__, (*kinds, errors.InternalError)):
+    for refusal in (*refusals, errors.InternalError):
+        kind, example = _documented(refusal)
         entry = documented.setdefault(
             kind.status,
             {
@@ -93,19 +68,35 @@ def answers(*kinds: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
         )
         if kind.status == HTTPStatus.SERVICE_UNAVAILABLE:
             add_header(entry, "Retry-After", "Seconds to wait before sending again.", {"type": "integer"})
-        entry["description"] = f"{entry['description']} {kind.title}.".lstrip()
-        entry["content"][MEDIA_TYPE]["examples"][kind.slug] = {"value": _body(kind, f"{kind.title}.")}
+        entry["description"] = f"{entry['description']} [{kind.title}]({kind.type}).".lstrip()
+        entry["content"][MEDIA_TYPE]["examples"][kind.slug] = {"summary": kind.title, "value": example}
     return documented
+
+
+def _documented(refusal: type[ServiceError] | ServiceError) -> tuple[Kind, dict[str, Any]]:
+    if isinstance(refusal, ServiceError):
+        return kind_of(type(refusal)), described(refusal)
+    kind = kind_of(refusal)
+    return kind, _body(kind, kind.detail)
+
+
+def raised_by(call: Callable[[], object]) -> ServiceError:
+    """Return the refusal that the call raises: an example that this service would give."""
+    try:
+        call()
+    except ServiceError as refusal:
+        return refusal
+    raise AssertionError("nothing was refused")
 
 
 def kind_of(error: type[ServiceError]) -> Kind:
     """Return the kind of problem that the error is answered as."""
-    return _KINDS[error]
+    return kinds.OF_ERRORS[error]
 
 
 def described(error: ServiceError) -> dict[str, Any]:
     """Return the problem that the error is answered as."""
-    return _body(_KINDS[type(error)], error.detail, error.reasons)
+    return _body(kind_of(type(error)), error.detail, error.reasons)
 
 
 def add_handlers(app: FastAPI, refusals: Counter[str]) -> None:
@@ -123,7 +114,7 @@ def body_of(kind: Kind, detail: str, reasons: Sequence[Reason] = ()) -> bytes:
 
 
 def _body(kind: Kind, detail: str, reasons: Sequence[Reason] = ()) -> dict[str, Any]:
-    problem = {"type": _TYPE_PREFIX + kind.slug, "title": kind.title, "status": kind.status, "detail": detail}
+    problem = {"type": kind.type, "title": kind.title, "status": kind.status, "detail": detail}
     if reasons:
         problem["errors"] = [{"pointer": _pointer(reason), "detail": reason.detail} for reason in reasons]
     return problem
@@ -143,19 +134,21 @@ async def _on_service_error(request: Request, error: Exception) -> Response:
     if isinstance(error, errors.BodyTooLarge):
         # Nobody is going to read the rest of the body, so the connection can't be used again.
         headers["connection"] = "close"
-    return _response(request, _KINDS[type(error)], error.detail, error.reasons, headers)
+    return _response(request, kind_of(type(error)), error.detail, error.reasons, headers)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     """Answer what the framework refused: a path or a method that no route has."""
     assert isinstance(error, HTTPException)
-    status = HTTPStatus(error.status_code)
+    kind = kinds.OF_STATUS.get(error.status_code)
+    if kind is None:
+        # It has nothing else to refuse, so this is a defect like any other.
+        raise error
     headers = {}
-    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+    if kind is kinds.METHOD_NOT_ALLOWED:
         # The framework names the methods of one route; RFC 9110, section 15.5.6 wants those of the resource.
         headers["allow"] = ", ".join(sorted(_allowed_methods(request)))
-    slug = status.phrase.lower().replace(" ", "-")
-    return _response(request, Kind(status, slug, status.phrase), f"{status.description or status.phrase}.", (), headers)
+    return _response(request, kind, kind.detail, (), headers)
 
 
 def _allowed_methods(request: Request) -> set[str]:
@@ -175,8 +168,9 @@ async def _on_disconnect(_: Request, __: Exception) -> Response:
 
 async def _on_defect(request: Request, _: Exception) -> Response:
     """Answer an error of ours without its traceback, which the server logs under the same id."""
+    kind = kind_of(errors.InternalError)
     headers = {request_id.HEADER: request_id.current.get()}
-    return _response(request, _KINDS[errors.InternalError], "The service failed, and has logged why.", (), headers)
+    return _response(request, kind, kind.detail, (), headers)
 
 
 def _response(

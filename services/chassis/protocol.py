@@ -11,9 +11,11 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from services.chassis import kinds
 from services.chassis.errors import Overloaded
 from services.chassis.joined_writes import JoinedWrites
-from services.chassis.problems import MEDIA_TYPE, Kind, body_of, kind_of
+from services.chassis.kinds import Kind
+from services.chassis.problems import MEDIA_TYPE, body_of, kind_of
 
 # The longest head of a request, and the longest of anything else that is no body: trailers, extensions of chunks.
 MAX_HEAD_BYTES = 64 * 1024
@@ -22,11 +24,6 @@ MAX_HEADERS = 100
 _PROGRESS_BYTES = 1024
 # What is sent on after the answer was given is read up to here, so that the connection may be used again.
 _MAX_IGNORED_BYTES = 64 * 1024
-
-_NOT_HTTP = Kind(400, "malformed-request", "This is not an HTTP request")
-_TOO_SLOW = Kind(408, "request-timeout", "The request came too slowly")
-_URL_TOO_LONG = Kind(414, "uri-too-long", "The URL is too long")
-_HEAD_TOO_LARGE = Kind(431, "headers-too-large", "The headers are too large")
 
 
 class _TooLarge(Exception):
@@ -60,7 +57,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         if self._max_connections and len(self.connections) > self._max_connections:
             # Nothing has been read, but nobody should have to guess why.
-            self._send(kind_of(Overloaded))
+            self._send(kind_of(Overloaded), "There are too many connections; nothing was done for this one.")
             self.transport.close()
 
     def data_received(self, data: bytes) -> None:
@@ -71,7 +68,7 @@ class LimitedProtocol(HttpToolsProtocol):
         try:
             self._parse(data)
         except httptools.HttpParserError as error:
-            self._refuse(self._too_large() if isinstance(error.__context__, _TooLarge) else _NOT_HTTP)
+            self._refuse(self._too_large() if isinstance(error.__context__, _TooLarge) else kinds.NOT_HTTP)
         else:
             if self._pending_bytes > MAX_HEAD_BYTES:
                 self._refuse(self._too_large())
@@ -115,7 +112,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES
 
     def _too_large(self) -> Kind:
-        return _URL_TOO_LONG if len(self.url) > MAX_HEAD_BYTES // 2 else _HEAD_TOO_LARGE
+        return kinds.URL_TOO_LONG if len(self.url) > MAX_HEAD_BYTES // 2 else kinds.HEAD_TOO_LARGE
 
     def on_body(self, body: bytes) -> None:
         """Pass a piece of the body on; a sender who does not listen is left."""
@@ -148,7 +145,7 @@ class LimitedProtocol(HttpToolsProtocol):
         elif self.flow.write_paused:
             self.transport.abort()
         else:
-            self._refuse(_TOO_SLOW)
+            self._refuse(kinds.TOO_SLOW)
 
     def _moved(self) -> int | None:
         """Return how far the other end has got, or None where it is not waited for."""
@@ -163,11 +160,11 @@ class LimitedProtocol(HttpToolsProtocol):
         """Close the connection; say why, unless nothing was asked or an answer has begun."""
         answered = self.cycle is not None and self.cycle.response_started
         if self._received and (self._reads_head or not answered) and not self.transport.is_closing():
-            self._send(kind)
+            self._send(kind, kind.detail)
         self.transport.close()
 
-    def _send(self, kind: Kind) -> None:
-        body = body_of(kind, f"{kind.title}.")
+    def _send(self, kind: Kind, detail: str) -> None:
+        body = body_of(kind, detail)
         lines = [
             f"HTTP/1.1 {kind.status} {HTTPStatus(kind.status).phrase}",
             f"content-type: {MEDIA_TYPE}",

@@ -13,10 +13,9 @@ from typing_extensions import TypedDict
 from services.chassis import errors
 from services.chassis.bodies import Parser
 from services.chassis.fields import STRICT, Id
-from services.chassis.limits import read_json_body
+from services.chassis.limits import read_json_body, refusals
 from services.chassis.openapi import json_answer, json_request, parameters
-from services.chassis.problems import answers
-from services.chassis.routes import REQUEST_ERRORS
+from services.chassis.problems import answers, raised_by
 from services.chassis.service import Service
 from services.chassis.store import MAX_ID
 
@@ -31,10 +30,10 @@ _READ_ERRORS = (errors.StoreUnavailable,)
 
 def add_routes(app: FastAPI, service: Service) -> None:
     """Add the routes that read the service's resource."""
-    _add_lookup(app, service)
+    _add_read(app, service)
     _add_list(app, service)
     _add_count(app, service)
-    _add_read(app, service)
+    _add_lookup(app, service)
 
 
 def _add_lookup(app: FastAPI, service: Service) -> None:
@@ -53,7 +52,10 @@ def _add_lookup(app: FastAPI, service: Service) -> None:
     }
     max_bytes = service.settings.max_body_bytes + _LONGEST_ID_BYTES * service.settings.max_lookup_ids
     found = json_answer("The ids that do not exist, or the records that do.", missing_schema, {"missing": [1_000_000]})
-    found["content"][_NDJSON] = {"schema": {"type": "string"}}
+    found["content"][_NDJSON] = {
+        "schema": {"type": "string"},
+        "example": service.parser.to_json(service.stored_example).decode() + "\n",
+    }
 
     @app.post(
         f"/{name}/lookup",
@@ -63,9 +65,9 @@ def _add_lookup(app: FastAPI, service: Service) -> None:
         " `Accept: application/x-ndjson` it is the records that do exist, in that order, a line of JSON each.",
         responses={
             200: found,
-            **answers(*REQUEST_ERRORS, errors.InvalidRecord, *_READ_ERRORS),
+            **answers(*refusals(max_bytes), raised_by(lambda: parser.from_value({"ids": ["1", 0]})), *_READ_ERRORS),
         },
-        openapi_extra=json_request(parser.schema, {"ids": [1, 1_000_000]}),
+        openapi_extra=json_request(parser.schema, {"Two ids": {"ids": [1, 1_000_000]}}),
     )
     async def lookup(request: Request) -> Response:
         ids = parser.from_json(await read_json_body(request, max_bytes))["ids"]
@@ -101,7 +103,7 @@ def _add_list(app: FastAPI, service: Service) -> None:
         description="Pages by keyset: follow `next` until it is null. Any field of the record filters by equality.",
         responses={
             200: json_answer("One page.", page_schema, page_example),
-            **answers(errors.InvalidQuery, *_READ_ERRORS),
+            **answers(raised_by(lambda: query.from_text([("limit", "0")])), *_READ_ERRORS),
         },
         openapi_extra={"parameters": parameters(query.fields, where="query")},
     )
@@ -161,7 +163,7 @@ def _add_read(app: FastAPI, service: Service) -> None:
         description="The record as it is stored.",
         responses={
             200: json_answer("The record.", service.parser.stored_schema, service.stored_example),
-            **answers(errors.NoSuchRecord, errors.InvalidQuery, *_READ_ERRORS),
+            **answers(errors.NoSuchRecord, raised_by(lambda: key.from_text([("id", "0")])), *_READ_ERRORS),
         },
         openapi_extra={"parameters": parameters(key.fields, where="path")},
     )

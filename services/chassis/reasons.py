@@ -21,6 +21,7 @@ _WORDS = {
     "string_too_short": "is empty",
     "string_too_long": "is longer than {max_length} characters",
     "string_pattern_mismatch": "contains a control character",
+    "literal_error": "is not {expected}",
     "list_type": "is not an array",
     "too_long": "has more than {max_length} entries",
 }

@@ -18,10 +18,17 @@ OpenCheck = Callable[[Metrics], AbstractAsyncContextManager[Check]]
 
 @dataclass(frozen=True)
 class Resource:
-    """A kind of record: its name (route and table), its TypedDict, and an example that can be sent as it is."""
+    """A kind of record: its name (route and table), its TypedDict, and examples.
+
+    Two examples can be sent as they are, one would be refused; `unknown_example` says why one that refers to what does
+    not exist would be.
+    """
 
     name: str
     record: type
     description: str
     example: Mapping[str, object]
+    second_example: Mapping[str, object]
+    refused_example: Mapping[str, object]
+    unknown_example: Sequence[Reason] = ()
     open_check: OpenCheck | None = None

@@ -1,28 +1,38 @@
 """HTTP in and out: how records come into every resource."""
 
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Request
-from pydantic import with_config
+from pydantic import Field, with_config
 from pydantic_core import to_json
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
-from services.chassis import errors
+from services.chassis import errors, examples
 from services.chassis.access import Access
 from services.chassis.batch import MOST_LISTED, REPORT_SCHEMA, Report, store_all
 from services.chassis.bodies import Parser
 from services.chassis.csv_rows import Csv
 from services.chassis.fields import STRICT
-from services.chassis.limits import media_type, read_json_body
+from services.chassis.limits import media_type, read_json_body, refusals
 from services.chassis.openapi import add_header, batch_request, json_answer, json_request, parameters
-from services.chassis.problems import answers
+from services.chassis.problems import answers, raised_by
 from services.chassis.rows import JsonArray, Ndjson, rows_of
-from services.chassis.service import Service
+from services.chassis.service import Service, unknown_reference
 
 _JSON = "application/json"
-REQUEST_ERRORS = (errors.MalformedBody, errors.BodyTooLarge, errors.UnsupportedMediaType)
+_FORMATS: dict[str, type[JsonArray | Ndjson | Csv]] = {
+    _JSON: JsonArray,
+    "application/x-ndjson": Ndjson,
+    "text/csv": Csv,
+}
+_Listed = Annotated[
+    Literal["all"],
+    # As an enumeration it can be chosen in the interactive docs.
+    Field(description="`all` lists every row, not only the rejected.", json_schema_extra={"enum": ["all"]}),
+]
+_STORE_ERRORS = (errors.Overloaded, errors.StoreUnavailable, errors.StorageFull)
 
 
 def add_routes(app: FastAPI, service: Service) -> None:
@@ -34,19 +44,18 @@ def add_routes(app: FastAPI, service: Service) -> None:
 
 def _add_create(app: FastAPI, service: Service, access: Access) -> None:
     name, parser = service.resource.name, service.parser
-    refusals: list[type[errors.ServiceError]] = [
-        errors.IdTaken,
-        errors.NoIdLeft,
-        errors.InvalidRecord,
+    refused: list[type[errors.ServiceError] | errors.ServiceError] = [
+        *examples.not_stored(),
+        examples.invalid_record(service),
         *access.refusals,
     ]
     if service.resource.open_check:
-        refusals += [errors.UnknownReference, errors.ReferenceCheckUnavailable]
+        refused += [unknown_reference(service.resource.unknown_example), errors.ReferenceCheckUnavailable]
 
     responses: dict[int | str, dict[str, Any]] = {
         201: json_answer("The record was stored.", parser.stored_schema, service.stored_example),
         200: json_answer("Exactly this was stored already.", parser.stored_schema, service.stored_example),
-        **answers(*REQUEST_ERRORS, *refusals, errors.Overloaded, errors.StoreUnavailable, errors.StorageFull),
+        **answers(*refusals(service.settings.max_body_bytes), *refused, *_STORE_ERRORS),
     }
     add_header(responses[201], "Location", "Where the record is.", {"type": "string"})
     _add_in_flight(responses)
@@ -60,7 +69,7 @@ def _add_create(app: FastAPI, service: Service, access: Access) -> None:
         status_code=HTTPStatus.CREATED,
         responses=responses,
         dependencies=access.documented,
-        openapi_extra=json_request(parser.schema, service.resource.example),
+        openapi_extra=json_request(parser.schema, examples.records(service)),
     )
     async def create(request: Request) -> Response:
         access.check(request)
@@ -74,30 +83,23 @@ def _add_create(app: FastAPI, service: Service, access: Access) -> None:
 
 def _add_create_many(app: FastAPI, service: Service, access: Access) -> None:
     name, parser = service.resource.name, service.parser
-    formats: dict[str, type[JsonArray | Ndjson | Csv]] = {
-        _JSON: JsonArray,
-        "application/x-ndjson": Ndjson,
-        "text/csv": Csv,
-    }
     query: Parser[dict[str, str]] = Parser(
-        with_config(STRICT)(TypedDict("BatchQuery", {"results": Literal["all"]}, total=False))  # type: ignore[operator]
+        with_config(STRICT)(TypedDict("BatchQuery", {"results": _Listed}, total=False))  # type: ignore[operator]
     )
-    refusals: list[type[errors.ServiceError]] = [
-        errors.InvalidQuery,
-        errors.InvalidRecord,
-        errors.Overloaded,
-        errors.StoreUnavailable,
-        errors.StorageFull,
+    refused: list[type[errors.ServiceError] | errors.ServiceError] = [
+        *examples.unreadable_batch(service),
+        _no_such_format(),
+        raised_by(lambda: query.from_text([("results", "some")])),
         *access.refusals,
+        *_STORE_ERRORS,
     ]
     if service.resource.open_check:
-        refusals.append(errors.ReferenceCheckUnavailable)
-    example = {"received": 1, "created": 1, "unchanged": 0, "rejected": 0, "results": [], "results_omitted": 0}
+        refused.append(errors.ReferenceCheckUnavailable)
     responses: dict[int | str, dict[str, Any]] = {
-        201: json_answer("All were created.", REPORT_SCHEMA, example),
-        200: json_answer("None was rejected.", REPORT_SCHEMA, {**example, "created": 0, "unchanged": 1}),
-        207: json_answer("Some were rejected.", REPORT_SCHEMA, {**example, "created": 0, "rejected": 1}),
-        **answers(*REQUEST_ERRORS, *refusals),
+        201: json_answer("All were created.", REPORT_SCHEMA, examples.report("created", "created")),
+        200: json_answer("None was rejected.", REPORT_SCHEMA, examples.report("unchanged", "unchanged")),
+        207: json_answer("Some were rejected.", REPORT_SCHEMA, examples.partly_refused(service)),
+        **answers(*refused),
     }
     _add_in_flight(responses)
 
@@ -112,7 +114,7 @@ def _add_create_many(app: FastAPI, service: Service, access: Access) -> None:
         responses=responses,
         dependencies=access.documented,
         openapi_extra={
-            **batch_request(service.resource.example),
+            **batch_request(examples.batches(service)),
             "parameters": parameters(query.fields, where="query"),
         },
     )
@@ -120,13 +122,17 @@ def _add_create_many(app: FastAPI, service: Service, access: Access) -> None:
         access.check(request)
         list_all = "results" in query.from_text(request.query_params.multi_items())
         report = Report(list_all=list_all, refusals=service.metrics.refusals)
-        form = formats.get(media_type(request))
+        form = _FORMATS.get(media_type(request))
         if form is None:
-            raise errors.UnsupportedMediaType(f"Send the records as {', '.join(formats)}.")
+            raise _no_such_format()
         chunks = rows_of(request.stream(), form(parser), service.settings.max_body_bytes, service.room)
         await store_all(chunks, service, report)
         status, body = report.answer()
         return Response(to_json(body), status, media_type=_JSON)
+
+
+def _no_such_format() -> errors.UnsupportedMediaType:
+    return errors.UnsupportedMediaType(f"Send the records as {', '.join(_FORMATS)}.")
 
 
 def _add_in_flight(responses: dict[int | str, dict[str, Any]]) -> None:

@@ -80,7 +80,7 @@ async def rows_of(
             rows, rest = await _taken(form, data[:wanted], room, final=False)
             yield rows
             if len(rest) > max_row_bytes:
-                raise BodyTooLarge(f"A row may have at most {max_row_bytes} bytes.")
+                raise too_large(max_row_bytes)
             crowded = len(rows.refused) * CHUNK_BYTES > _MOST_REFUSED * wanted
             next_bytes = len(rest) + (CHUNK_BYTES // _SMALLER if crowded else CHUNK_BYTES)
             data, wanted = rest + data[wanted:], min(next_bytes, longest)
@@ -88,6 +88,11 @@ async def rows_of(
     yield rows
     # Says so where something is left that can't be read.
     form.take(data, final=True)
+
+
+def too_large(max_row_bytes: int) -> BodyTooLarge:
+    """Return the refusal of a row that is longer."""
+    return BodyTooLarge(f"A row may have at most {max_row_bytes} bytes.")
 
 
 async def _taken(form: Format, data: bytes, room: asyncio.Semaphore, *, final: bool) -> tuple[Rows, bytes]:

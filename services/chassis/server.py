@@ -18,7 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.chassis import logs
 from services.chassis.errors import CannotStart
-from services.chassis.problems import MEDIA_TYPE, Kind, body_of
+from services.chassis.kinds import STOPPING
+from services.chassis.problems import MEDIA_TYPE, body_of
 from services.chassis.protocol import LimitedProtocol
 from services.chassis.settings import Settings
 
@@ -33,8 +34,6 @@ _TICKS_BETWEEN_CHECKS = 5
 # time; the second at a twentieth of that is worth a tenth of the rate of single inserts at 64 connections.
 _OBJECTS_BETWEEN_COLLECTIONS = 20_000
 _SWITCH_INTERVAL_S = 0.00005
-
-_STOPPING = Kind(503, "stopping", "The service is stopping")
 
 
 def run(create_app: Callable[[Own], FastAPI], settings_type: type[Own]) -> None:
@@ -142,6 +141,6 @@ class _PlainEndings:
             if scope["type"] != "http" or begun:
                 raise
             headers = [(b"content-type", MEDIA_TYPE.encode()), (b"retry-after", b"1"), (b"connection", b"close")]
-            body = body_of(_STOPPING, "The service is stopping; send this again when it is back.")
-            await send({"type": "http.response.start", "status": _STOPPING.status, "headers": headers})
+            body = body_of(STOPPING, STOPPING.detail)
+            await send({"type": "http.response.start", "status": STOPPING.status, "headers": headers})
             await send({"type": "http.response.body", "body": body})

@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from services.chassis.app import create_app as create_service
 from services.chassis.resource import Resource
 from services.orders.models import Order
-from services.orders.references import open_references
+from services.orders.references import does_not_exist, open_references
 from services.orders.settings import OrdersSettings
 
 
@@ -16,6 +16,9 @@ def create_app(settings: OrdersSettings) -> FastAPI:
         record=Order,
         description="Who ordered what; the only owner of orders.db.",
         example={"user_id": 1, "product_id": 1, "quantity": 2},
+        second_example={"user_id": 1, "product_id": 1, "quantity": 12},
+        refused_example={"user_id": 0, "product_id": 1, "quantity": 0},
+        unknown_example=[does_not_exist("user", 404), does_not_exist("product", 404)],
         open_check=lambda metrics: open_references(settings, metrics),
     )
     return create_service(orders, settings)

@@ -143,7 +143,7 @@ async def open_references(settings: OrdersSettings, metrics: Metrics) -> AsyncIt
                 return {}
             reasons = [
                 [
-                    Reason(f"{noun}_id", f"{noun} {order[f'{noun}_id']} does not exist")
+                    does_not_exist(noun, order[f"{noun}_id"])
                     for noun, ids in absent.items()
                     if order[f"{noun}_id"] in ids
                 ]
@@ -152,6 +152,11 @@ async def open_references(settings: OrdersSettings, metrics: Metrics) -> AsyncIt
             return {position: found for position, found in enumerate(reasons) if found}
 
         yield check
+
+
+def does_not_exist(noun: str, record_id: int) -> Reason:
+    """Return why an order is refused that refers to this id."""
+    return Reason(f"{noun}_id", f"{noun} {record_id} does not exist")
 
 
 def _key(settings: OrdersSettings) -> dict[str, str]:

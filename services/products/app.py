@@ -15,5 +15,7 @@ def create_app(settings: ProductsSettings) -> FastAPI:
         record=Product,
         description="What can be ordered; the only owner of products.db.",
         example={"name": "Desk Lamp", "price": 24.99},
+        second_example={"name": "Notebook", "price": 3.5},
+        refused_example={"name": "", "price": 0.001},
     )
     return create_service(products, settings)

@@ -15,5 +15,7 @@ def create_app(settings: UsersSettings) -> FastAPI:
         record=User,
         description="Who can place orders; the only owner of users.db.",
         example={"name": "Ada Lovelace", "email": "ada@example.com"},
+        second_example={"name": "Grace Hopper", "email": "grace@example.com"},
+        refused_example={"name": "", "email": "grace at example.com"},
     )
     return create_service(users, settings)

@@ -37,7 +37,7 @@ def test_a_batch_keeps_the_good_rows_and_names_the_bad_ones(resource: Resource, 
         (20, new_id),
         (29, new_id + 29),
     ]
-    slugs = [result["problem"]["type"].rpartition(":")[2] for result in report["results"]]
+    slugs = [result["problem"]["type"].rpartition("/")[2] for result in report["results"]]
     assert slugs == ["invalid-record", "id-taken", "invalid-record"]
     assert report["results"][0]["problem"]["errors"][0]["pointer"] == f"#/{field}"
     assert resource.http.get(f"{resource.path}/{new_id + 7}").status_code == 404
@@ -119,7 +119,7 @@ def test_what_comes_before_a_broken_end_is_kept(resource: Resource, new_id: int,
     body = bulk_body(kind, records)
     report = resource.send_bulk(kind, body.removesuffix(b"]") + end).json()
     (last,) = report["results"]
-    assert (last["index"], last["problem"]["type"].rpartition(":")[2]) == (2_000, "malformed-body")
+    assert (last["index"], last["problem"]["type"].rpartition("/")[2]) == (2_000, "malformed-body")
     assert len(resource.stored("id", where=f"id BETWEEN {new_id} AND {new_id + 2_000}")) == report["created"] == 2_000
 
 

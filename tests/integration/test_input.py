@@ -53,7 +53,7 @@ def numbers(resource: Resource) -> list[str]:
 
 
 def slug(response_or_result: dict[str, Any]) -> str:
-    return str(response_or_result["type"]).rpartition(":")[2]
+    return str(response_or_result["type"]).rpartition("/")[2]
 
 
 def wrong_numbers(resource: Resource) -> list[tuple[str, str]]:

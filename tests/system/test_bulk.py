@@ -482,7 +482,7 @@ def lost_after_half_of_it(connection: socket.socket, request: bytes, pass_on: Be
     head, _, body = request.partition(b"\r\n\r\n")
     rows = body.splitlines(keepends=True)
     pass_on(Swallow(), head + b"\r\n\r\n" + b"".join(rows[: len(rows) // 2]))  # type: ignore[arg-type]
-    problem = {"type": "urn:parallel-insert:problem:store-unavailable", "title": "", "status": 503, "detail": "busy"}
+    problem = {"type": "/problems/store-unavailable", "title": "", "status": 503, "detail": "busy"}
     answer("503 Service Unavailable", json.dumps(problem).encode(), PROBLEM)(connection, request)
 
 

@@ -135,7 +135,7 @@ def test_a_record_without_an_id_is_not_sent_again_when_it_may_be_stored(users: R
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
 def test_it_waits_as_retry_after_says(users: RunningService, tmp_path: Path, new_id: int, status: str) -> None:
-    body = json.dumps({"type": "urn:x:overloaded", "title": "", "status": 0, "detail": "busy"}).encode()
+    body = json.dumps({"type": "/problems/overloaded", "title": "", "status": 0, "detail": "busy"}).encode()
 
     def busy(connection: socket.socket, request: bytes, _: Behaviour) -> None:
         answer(status, body, PROBLEM, **{"retry-after": "1"})(connection, request)
@@ -155,7 +155,7 @@ def test_it_waits_as_retry_after_says_whoever_says_so(users: RunningService, tmp
 
 
 def test_it_gives_up_after_a_stated_time_and_says_why(users: RunningService, tmp_path: Path, new_id: int) -> None:
-    body = json.dumps({"type": "urn:x:overloaded", "title": "", "status": 503, "detail": "busy"}).encode()
+    body = json.dumps({"type": "/problems/overloaded", "title": "", "status": 503, "detail": "busy"}).encode()
     busy = answer("503 Service Unavailable", body, PROBLEM)
     result, attempts = sent_through(users, tmp_path, {**USER, "id": new_id}, lambda c, r, _: busy(c, r))
     assert (result["outcome"], result["reasons"], result["status"]) == ("undelivered", ["busy"], 503)
@@ -169,7 +169,7 @@ def test_it_gives_up_after_a_stated_time_and_says_why(users: RunningService, tmp
 def test_any_other_refusal_is_not_sent_again(
     users: RunningService, tmp_path: Path, new_id: int, status: str, outcome: str
 ) -> None:
-    refuse = answer(status, json.dumps({"type": "urn:x:y", "detail": "no"}).encode(), PROBLEM)
+    refuse = answer(status, json.dumps({"type": "/problems/y", "detail": "no"}).encode(), PROBLEM)
     result, attempts = sent_through(users, tmp_path, {**USER, "id": new_id}, lambda c, r, _: refuse(c, r))
     assert (result["outcome"], result["reasons"], attempts) == (outcome, ["no"], 1)
 

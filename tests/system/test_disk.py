@@ -46,7 +46,7 @@ def test_while_nothing_can_be_written_reads_are_answered_and_then_it_goes_on(dis
             with fault(disk, users):
                 eventually(lambda: workload.refusals[507] > 20)
                 stored = workload.so_far()
-                assert post(users, USER).json()["type"] == "urn:parallel-insert:problem:storage-full"
+                assert post(users, USER).json()["type"] == "/problems/storage-full"
                 assert get(users, f"/users/{min(stored)}").json() == workload.sent[min(stored)]
                 assert get(users, "/livez").status_code == 200
                 assert workload.so_far() == stored

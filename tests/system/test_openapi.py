@@ -147,8 +147,12 @@ def contents(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{whose} {media_type}", content
 
 
-def examples(content: dict[str, Any]) -> list[Any]:
-    return [content["example"]] if "example" in content else [e["value"] for e in content.get("examples", {}).values()]
+def examples(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the examples of a kind of body, by their names."""
+    return {
+        **({"": content["example"]} if "example" in content else {}),
+        **{name: example["value"] for name, example in content.get("examples", {}).items()},
+    }
 
 
 @pytest.mark.timeout(SESSION_TIMEOUT_S + 20)
@@ -178,26 +182,45 @@ def test_every_route_parameter_answer_and_body_is_described(service: RunningServ
     assert undescribed == []
 
 
+def test_every_body_that_is_sent_or_answered_has_an_example(service: RunningService) -> None:
+    without = [
+        f"{route}: {whose}"
+        for route, operation in operations(document_of(service)).items()
+        for whose, content in contents(operation)
+        if not examples(content)
+    ]
+    assert without == []
+
+
+def test_the_document_introduces_the_service_and_groups_its_routes(service: RunningService) -> None:
+    document, name = document_of(service), service.database.stem
+    for said in (f"`POST /{name}/batch`", *LINES, "application/json", "(/problems)"):
+        assert said in document["info"]["description"]
+    assert document["info"]["license"] == {"name": "MIT", "identifier": "MIT"}
+    assert [tag["name"] for tag in document["tags"] if tag["description"]] == [name, "health"]
+    assert {tag for operation in operations(document).values() for tag in operation["tags"]} == {name, "health"}
+
+
 def test_every_example_fits_its_schema(service: RunningService) -> None:
     document = document_of(service)
     misfits = [
         f"{route}: {whose}"
         for route, operation in operations(document).items()
         for whose, content in contents(operation)
-        for example in examples(content)
+        for example in examples(content).values()
         # A schema may refer to others in the document.
         if not jsonschema_rs.is_valid({**document, **content["schema"]}, example)
     ]
     assert misfits == []
 
 
-def test_the_examples_of_requests_are_accepted_as_they_stand(service: RunningService) -> None:
+def test_the_examples_of_requests_are_answered_as_they_say(service: RunningService) -> None:
     path = f"/{service.database.stem}"
     posts = {
         route.split()[1]: op for route, op in operations(document_of(service)).items() if route.startswith("POST ")
     }
     answered = {
-        (where, kind): httpx.post(
+        (where, kind, shown): httpx.post(
             f"{service.url}{where}",
             content=example if isinstance(example, str) else json.dumps(example),
             headers={"content-type": kind},
@@ -205,7 +228,16 @@ def test_the_examples_of_requests_are_accepted_as_they_stand(service: RunningSer
         ).status_code
         for where, operation in posts.items()
         for kind, content in operation["requestBody"]["content"].items()
-        for example in examples(content)
+        for _ in range(2)
+        for shown, example in examples(content).items()
     }
-    batches = {(f"{path}/batch", kind): 201 for kind in {"application/json"} | LINES}
-    assert answered == {(path, "application/json"): 201, (f"{path}/lookup", "application/json"): 200, **batches}
+    expected = {
+        "A record": 201,
+        "With an id: sent again, it is unchanged": 200,
+        "Two records": 201,
+        "With ids: sent again, they are unchanged": 200,
+        "A good one and a bad one": 207,
+        "Two ids": 200,
+    }
+    assert {key: expected[key[2]] for key in answered} == answered
+    assert len(answered) == len({path, f"{path}/lookup"}) + 1 + 3 * len({"application/json"} | LINES)

@@ -72,7 +72,7 @@ def test_half_a_request_is_closed_and_told_so(users: RunningService, sent: bytes
         sock.sendall(sent)
         answer = all_of(sock)
     assert answer[9:12] == status
-    assert answer.count(b"urn:parallel-insert:problem:request-timeout") == (b"/li" in sent or status == b"408")
+    assert answer.count(b"/problems/request-timeout") == (b"/li" in sent or status == b"408")
 
 
 @pytest.mark.parametrize("head", [HEAD, HEAD + b"content-length: 9999\r\n\r\n", HEAD + b"x-drip: "])
@@ -202,7 +202,7 @@ def test_one_connection_too_many_is_told_so_and_room_is_made_by_those_that_go(tm
             answer = all_of(fourth)
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"\r\nretry-after: 1\r\n" in answer
-        assert b"urn:parallel-insert:problem:overloaded" in answer
+        assert b"/problems/overloaded" in answer
         three[0].close()
         eventually(lambda: _answers(narrow))
 

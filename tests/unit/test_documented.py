@@ -2,12 +2,11 @@
 
 import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from client.arguments import _parser
-from services.chassis import errors, problems, protocol, server
+from services.chassis import errors, kinds
 from services.chassis.errors import CannotStart, ServiceError, Unavailable
 from services.chassis.metrics import Metrics
 from services.chassis.settings import Settings
@@ -33,19 +32,23 @@ def test_every_setting_is_documented_with_its_default_and_meaning(kind: type[Set
         assert meaning.rstrip(".") in line, name
 
 
-def test_every_error_has_one_problem_and_every_problem_is_documented() -> None:
+def test_every_error_has_one_kind_of_problem() -> None:
     leaves = {
         kind
         for kind in vars(errors).values()
         if isinstance(kind, type) and issubclass(kind, ServiceError) and not kind.__subclasses__()
     }
-    assert set(problems._KINDS) == leaves - {CannotStart, Unavailable}  # noqa: SLF001
-    for kind in [*problems._KINDS.values(), *_kinds_in(protocol), *_kinds_in(server)]:  # noqa: SLF001
-        assert f"| `{kind.slug}` | {kind.status} |" in HTTP
+    assert set(kinds.OF_ERRORS) == leaves - {CannotStart, Unavailable}
 
 
-def _kinds_in(module: ModuleType) -> list[problems.Kind]:
-    return [kind for kind in vars(module).values() if isinstance(kind, problems.Kind)]
+def test_every_kind_of_problem_stands_in_the_one_table_and_is_documented_in_its_words() -> None:
+    # What the protocol and the server answer are constants of the same module; nothing else makes a kind.
+    constants = [kind for kind in vars(kinds).values() if isinstance(kind, kinds.Kind)]
+    assert set(kinds.ALL.values()) == {*kinds.OF_ERRORS.values(), *constants}
+    makers = [path.name for path in (PROJECT / "services").rglob("*.py") if "Kind(" in path.read_text()]
+    assert makers == ["kinds.py"]
+    documented = HTTP.partition("## Problems")[2].partition("|---|---|---|\n")[2].splitlines()
+    assert documented == [f"| `{kind.slug}` | {kind.status} | {kind.meaning} |" for kind in kinds.ALL.values()]
 
 
 def test_every_error_stands_in_the_tree_that_is_drawn_above_them() -> None:

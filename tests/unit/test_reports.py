@@ -9,7 +9,7 @@ from client.batches import Batch
 from client.delivery import Answer, Reading
 from client.reports import parcel, read, stored_rows
 
-PROBLEM = {"type": "urn:x:invalid-record", "status": 422, "detail": "no", "errors": [{"detail": "name is empty"}]}
+PROBLEM = {"type": "/problems/invalid-record", "status": 422, "detail": "no", "errors": [{"detail": "name is empty"}]}
 
 
 def batch_of(ids: Sequence[int | None]) -> Batch:
@@ -166,7 +166,7 @@ def test_each_rejected_row_has_its_line_its_id_and_its_reasons() -> None:
 
 
 def test_a_report_of_some_rows_covers_these() -> None:
-    too_long = {"type": "urn:x:body-too-large", "status": 413, "detail": "too long"}
+    too_long = {"type": "/problems/body-too-large", "status": 413, "detail": "too long"}
     covered, not_stored = read(WITH_IDS, acknowledged(report(2, 1, 0, 1, [row(1, None, too_long)])))
     assert covered == 2
     assert {place: (r.outcome, r.status, r.reasons) for place, r in not_stored.items()} == {
