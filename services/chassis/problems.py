@@ -35,6 +35,7 @@ _KINDS: dict[type[ServiceError], Kind] = {
     errors.Unauthorized: Kind(401, "unauthorized", "An API key is needed"),
     errors.NoSuchRecord: Kind(404, "no-such-record", "No record has this id"),
     errors.IdTaken: Kind(409, "id-taken", "The id is taken"),
+    errors.Duplicate: Kind(409, "duplicate", "Another record holds the same values"),
     errors.NoIdLeft: Kind(409, "no-id-left", "No id is left to assign"),
     errors.BodyTooLarge: Kind(413, "body-too-large", "The body is too large"),
     errors.UnsupportedMediaType: Kind(415, "unsupported-media-type", "The body's type is not supported"),

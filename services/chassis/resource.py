@@ -25,3 +25,8 @@ class Resource:
     description: str
     example: Mapping[str, object]
     open_check: OpenCheck | None = None
+
+    @property
+    def noun(self) -> str:
+        """What one such record is called."""
+        return self.record.__name__.lower()

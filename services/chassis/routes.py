@@ -40,6 +40,8 @@ def _add_create(app: FastAPI, service: Service, access: Access) -> None:
         errors.InvalidRecord,
         *access.refusals,
     ]
+    if service.unique:
+        refusals.append(errors.Duplicate)
     if service.resource.open_check:
         refusals += [errors.UnknownReference, errors.ReferenceCheckUnavailable]
 
@@ -56,7 +58,8 @@ def _add_create(app: FastAPI, service: Service, access: Access) -> None:
         tags=[name],
         summary="Store one record",
         description="Answers 201 once the record is on disk. Sending the same again is safe: it answers 200 and writes"
-        " nothing. Without an id the record is given the next one.",
+        " nothing. Without an id the record is given the next one."
+        + (f" Under another id, the same {' and '.join(service.unique)} is refused." if service.unique else ""),
         status_code=HTTPStatus.CREATED,
         responses=responses,
         dependencies=access.documented,
@@ -119,7 +122,7 @@ def _add_create_many(app: FastAPI, service: Service, access: Access) -> None:
     async def create_many(request: Request) -> Response:
         access.check(request)
         list_all = "results" in query.from_text(request.query_params.multi_items())
-        report = Report(list_all=list_all, refusals=service.metrics.refusals)
+        report = Report(list_all=list_all, refusals=service.metrics.refusals, refusal_of=service.refusal_of)
         form = formats.get(media_type(request))
         if form is None:
             raise errors.UnsupportedMediaType(f"Send the records as {', '.join(formats)}.")
