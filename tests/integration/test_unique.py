@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ def held_by(resource: Resource, holder: int) -> list[dict[str, str]]:
     return [{"pointer": f"#/{field}", "detail": detail}]
 
 
+@contextmanager
 def started(resource: Resource, services: dict[str, RunningService], folder: Path, fields: str) -> Iterator[Resource]:
     """Yield the same service with its database in that folder, where these fields are to be unique."""
     urls = {f"{name.upper()}_URL": service.url for name, service in services.items()}
@@ -44,7 +45,8 @@ def others(resource: Resource, first_id: int, count: int) -> list[dict[str, Any]
 @pytest.fixture
 def unique(resource: Resource, services: dict[str, RunningService], tmp_path: Path) -> Iterator[Resource]:
     """The same service with a database of its own, where duplicates are refused."""
-    yield from started(resource, services, tmp_path, UNIQUE[resource.name])
+    with started(resource, services, tmp_path, UNIQUE[resource.name]) as service:
+        yield service
 
 
 # For whose records it takes nothing else to be different.
@@ -172,15 +174,15 @@ def test_it_can_be_switched_on_later_and_off_again(
     resource: Resource, services: dict[str, RunningService], tmp_path: Path
 ) -> None:
     start = partial(started, resource, services, tmp_path)
-    for off in start(""):
+    with start("") as off:
         assert [off.post(off.record(record_id)).status_code for record_id in (8, 4, 6)] == [201] * 3
         assert not indexes(off)
-    for on in start(UNIQUE[resource.name]):
+    with start(UNIQUE[resource.name]) as on:
         # What was there stays, and new ones are refused.
         assert problem(on.post(on.record(2)), 409, "duplicate")["errors"] == held_by(on, 4)
         assert [on.post(on.record(record_id)).status_code for record_id in (4, 6, 8)] == [200] * 3
         assert indexes(on) == [0]
-    for off in start(""):
+    with start("") as off:
         assert off.post(off.record(2)).status_code == 201
         assert not indexes(off)
 
