@@ -49,7 +49,7 @@ def unique(resource: Resource, services: dict[str, RunningService], tmp_path: Pa
         yield service
 
 
-# For whose records it takes nothing else to be different.
+# Whose records can differ without anything of another service.
 independent = pytest.mark.parametrize("resource", ["users", "products"], indirect=True)
 
 
@@ -91,7 +91,7 @@ def test_without_an_id_the_same_again_is_a_duplicate_of_what_was_stored(unique: 
 def test_products_are_compared_as_they_are_stored(unique: Resource) -> None:
     body = '{{"name": "{}", "price": {}}}'.format
     assert unique.send(body("Lamp", "25.50").encode()).status_code == 201
-    for same in (body(" Lamp\t".strip("\t"), "25.5"), body("Lamp", "2.55e1"), body("\\u004camp", "25.500")):
+    for same in (body(" Lamp ", "25.5"), body("Lamp", "2.55e1"), body("\\u004camp", "25.500")):
         problem(unique.send(same.encode()), 409, "duplicate")
     for different in (body("lamp", "25.5"), body("Lamp", "25.51"), body("La mp", "25.5")):
         assert unique.send(different.encode()).status_code == 201

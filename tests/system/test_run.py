@@ -88,6 +88,14 @@ def test_of_the_samples_duplicates_the_first_in_the_file_is_stored(tmp_path: Pat
     assert refused == {("email is held by user 8",): 1, ("name and price are held by product 7",): 1}
 
 
+def test_duplicates_in_batches_are_refused_and_read_back(tmp_path: Path) -> None:
+    result = merged("--local", "--unique", "--db-dir", str(tmp_path), "--batch", "10")
+    refused = {(each["service"], each["id"]): each["reasons"] for each in result["results"] if each["reasons"]}
+    assert refused == UNIQUE_REASONS
+    assert [result["summary"][name]["stored"] for name in ("users", "products", "orders")] == [8, 8, 6]
+    assert result["differences"] == []
+
+
 def test_unique_is_for_the_services_that_the_command_starts() -> None:
     run = run_client("--unique")
     assert (run.returncode, "UNIQUE" in run.stderr) == (2, True)
