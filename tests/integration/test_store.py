@@ -124,7 +124,7 @@ def test_a_duplicate_does_not_take_the_last_id_from_others(tmp_path: Path) -> No
     with_store(tmp_path / "things.db", use, ["name"])
 
 
-def test_of_many_old_duplicates_the_lowest_id_is_named_and_found_at_once(tmp_path: Path) -> None:
+def test_of_many_old_duplicates_the_lowest_id_is_named(tmp_path: Path) -> None:
     async def fill(store: Store) -> None:
         await store.insert([thing(number) for number in range(40_000, 10, -1)])
 

@@ -1,12 +1,13 @@
 """What becomes of the records of one transaction: the same for every engine, decided before any is added."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import NamedTuple
 
 from services.chassis.store import MAX_ID, Inserted, Outcome, Record, Row
 
 # The values of a record that no other may hold, in the order of their columns; without such columns there are none.
-Values = tuple[int | str, ...]
+Values = tuple[int | str | Decimal, ...]
 
 
 class Found(NamedTuple):

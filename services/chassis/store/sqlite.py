@@ -40,7 +40,7 @@ class SqliteStore(SqliteReads):
     def __init__(self, path: str, table: str, columns: Mapping[str, type], unique: Sequence[str] = ()) -> None:
         """Describe the store; nothing is opened before `open`. Table and columns are the service's own, never input."""
         super().__init__(path, table, columns)
-        self._holders = SqliteHolders(table, columns, unique)
+        self._holders = SqliteHolders(table, unique)
         self._files = SqliteFiles(self._path)
         self._values_of = _values_getter(columns)
         names, marks = ", ".join(columns), ", ".join("?" * len(columns))

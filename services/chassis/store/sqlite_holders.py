@@ -1,8 +1,7 @@
 """Which records hold the values that no other may: found by an index, which by itself refuses nothing."""
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Sequence
 from operator import itemgetter
 
 from pydantic_core import from_json, to_json
@@ -14,12 +13,11 @@ from services.chassis.store.decision import Values
 class SqliteHolders:
     """The columns of one table whose values, taken together, may be held once; most often there are none."""
 
-    def __init__(self, table: str, columns: Mapping[str, type], unique: Sequence[str]) -> None:
+    def __init__(self, table: str, unique: Sequence[str]) -> None:
         """Take the columns; they are the service's own, never input."""
         self._table = table
         self._unique = unique
-        # As they are stored: decimals are text.
-        self._getters = [_text_getter(name) if columns[name] is Decimal else itemgetter(name) for name in unique]
+        self._getters = [itemgetter(name) for name in unique]
         self._prefix = f"{table}_by_"
         self._index = self._prefix + "_".join(unique)
         same = " AND ".join(f"{name} = wanted.value ->> {place}" for place, name in enumerate(unique))
@@ -53,9 +51,6 @@ class SqliteHolders:
         """Return who holds those of the values that are held."""
         if not self._unique:
             return {}
+        # Decimals are text in JSON, as they are in the table.
         (found,) = db.execute(self._sql, (to_json(values).decode(),)).fetchone()
         return {values[place]: holder for place, holder in from_json(found)}
-
-
-def _text_getter(name: str) -> Callable[[Record], str]:
-    return lambda record: str(record[name])
