@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,9 @@ LARGE_BYTES = 256 * 1024
 
 LONGEST_WAIT_S = 86_400
 
+# What --unique has the services store once.
+UNIQUE = {"users": ("email",), "products": ("name", "price")}
+
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
@@ -38,6 +41,8 @@ class Arguments:
     urls: dict[str, str]
     local: bool
     db_dir: Path
+    # By service, the fields of which no two records may have the same values.
+    unique: Mapping[str, Sequence[str]]
     # None where the command is to choose.
     threads: int | None
     batch: int | None
@@ -57,6 +62,8 @@ def parse(argv: Sequence[str]) -> Arguments:
     for service, url in urls.items():
         if not _is_address(url):
             parser.error(f"the address of {service} must be like http://host:port")
+    if given.unique and not given.local:
+        parser.error("--unique is for --local; services that run already have a setting for it, UNIQUE")
     if given.threads is not None and not FEWEST_THREADS <= given.threads <= MOST_THREADS:
         parser.error(f"--threads must be from {FEWEST_THREADS} to {MOST_THREADS}")
     if given.batch is not None and not 1 <= given.batch <= GREATEST_BATCH:
@@ -75,6 +82,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         urls=urls,
         local=given.local,
         db_dir=given.db_dir,
+        unique=UNIQUE if given.unique else {},
         threads=given.threads,
         batch=given.batch,
         give_up_after_s=given.give_up_after,
@@ -123,6 +131,12 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=_CLIENT.parent / "databases",
         help="where --local keeps the three databases (default: databases/ in the project)",
+    )
+    parser.add_argument(
+        "--unique",
+        action="store_true",
+        help="have the services of --local refuse a second user with the same e-mail, and a second product with the"
+        " same name and price",
     )
     parser.add_argument(
         "--threads",

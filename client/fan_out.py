@@ -2,13 +2,17 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from http import HTTPStatus
 from threading import Event, Thread
 
+import httpx
+
 from client.delivery import Answer, Parcel, deliver
+from client.precedence import Precedence
 from client.records import Outcome, Record, Result
 from client.services import Service
 from client.start_line import StartLine
@@ -31,6 +35,7 @@ class _Wave:
     """Records that are sent at the same time: the ends of each service's threads, and the start that releases them."""
 
     start_line: StartLine
+    precedence: Precedence
     ends: dict[str, list[Event]] = field(default_factory=dict)
 
     def wait_for(self, service: str) -> None:
@@ -44,13 +49,21 @@ class _Wave:
 class FanOut:
     """Sends records to their services over threads; good for one `send`."""
 
-    def __init__(self, services: Sequence[Service], *, threads: int, give_up_after_s: float) -> None:
-        """Take the services, and how many requests each may have at the same time."""
+    def __init__(
+        self,
+        services: Sequence[Service],
+        *,
+        threads: int,
+        give_up_after_s: float,
+        unique: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        """Take the services, how many requests each may have at a time, and the fields whose values they store once."""
         self._services = {service.name: service for service in services}
         self._max_threads = threads
         self._give_up_after_s = give_up_after_s
         self._stop = Event()
-        self._wave = _Wave(StartLine({}, {}))
+        self._unique = unique or {}
+        self._wave = _Wave(StartLine({}, {}), Precedence((), {}))
         self._released_s: float | None = None
         # When each service last gave a final answer; one that gives none for too long is left alone.
         self._answered_s: dict[str, float] = {}
@@ -78,12 +91,12 @@ class FanOut:
         """Return when all have their answers: the time at which users and products had theirs."""
         queues = {name: deque(r for r in records if r.service == name) for name in self._services}
         sizes = {name: min(len(queue), self._max_threads) for name, queue in queues.items()}
-        self._wave = wave = _Wave(StartLine(self._services, sizes))
+        self._wave = wave = _Wave(StartLine(self._services, sizes), Precedence(records, self._unique))
         for name, size in sizes.items():
             wave.ends[name] = [Event() for _ in range(size)]
         for name, ends in wave.ends.items():
             for end in ends:
-                arguments = (self._services[name], queues[name], wave.start_line, end)
+                arguments = (self._services[name], queues[name], wave, end)
                 Thread(target=self._work, args=arguments, daemon=True).start()
         for name in wave.ends.keys() - {"orders"}:
             wave.wait_for(name)
@@ -92,33 +105,40 @@ class FanOut:
             wave.wait_for(name)
         return settled_s
 
-    def _work(self, service: Service, queue: deque[Record], start_line: StartLine, end: Event) -> None:
+    def _work(self, service: Service, queue: deque[Record], wave: _Wave, end: Event) -> None:
         """Send what the crew's queue still holds, one after the other; runs on a thread of its own."""
-        place = start_line.place()
+        place = wave.start_line.place()
 
-        def start() -> None:
+        def start(record: Record | None = None) -> None:
             place()
-            self._released_s = self._released_s or start_line.released_s
+            self._released_s = self._released_s or wave.start_line.released_s
+            if record:
+                # Its head is sent, so that all are in flight at the same time; which body comes first decides.
+                wave.precedence.await_turn(record, self._stop)
 
         try:
             with service.connect() as client:
                 for record in _taken_from(queue):
                     if self._stop.is_set():
                         return
-                    if self._has_fallen_silent(service.name):
-                        self._results[record] = Result(record, "undelivered", reasons=("the service fell silent",))
-                        continue
-                    answer = deliver(
-                        client, _parcel(record), give_up_after_s=self._give_up_after_s, stop=self._stop, start=start
-                    )
-                    result = _result(record, answer)
-                    if result.outcome != "undelivered":
-                        self._answered_s[service.name] = result.ended_s
-                    self._results[record] = self._joined(result)
+                    try:
+                        self._results[record] = self._sent(client, service, record, partial(start, record))
+                    finally:
+                        wave.precedence.settle(record)
         finally:
             # The others must not wait for a thread that failed before it came to the start.
             start()
             end.set()
+
+    def _sent(self, client: httpx.Client, service: Service, record: Record, start: Callable[[], None]) -> Result:
+        """Send one record; return its result."""
+        if self._has_fallen_silent(service.name):
+            return Result(record, "undelivered", reasons=("the service fell silent",))
+        answer = deliver(client, _parcel(record), give_up_after_s=self._give_up_after_s, stop=self._stop, start=start)
+        result = _result(record, answer)
+        if result.outcome != "undelivered":
+            self._answered_s[service.name] = result.ended_s
+        return self._joined(result)
 
     def _has_fallen_silent(self, name: str) -> bool:
         """Tell whether the service has given no final answer for as long as one record is worth waiting for."""

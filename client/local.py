@@ -3,14 +3,18 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
+from types import MappingProxyType
+
+from client.records import SERVICES
 
 _PROJECT = Path(__file__).resolve().parents[1]
 _STARTED_WITHIN_S = 30.0
 _STOPPED_WITHIN_S = 10.0
+_NONE: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 class StartError(Exception):
@@ -18,8 +22,10 @@ class StartError(Exception):
 
 
 @contextmanager
-def local_services(db_dir: Path) -> Iterator[dict[str, str]]:
+def local_services(db_dir: Path, unique: Mapping[str, Sequence[str]] = _NONE) -> Iterator[dict[str, str]]:
     """Yield the addresses of three services whose databases lie in that folder; stop them on leaving.
+
+    Of some, by name, they refuse what another id already holds in these fields.
 
     Raises:
         StartError: one of them did not start.
@@ -27,9 +33,12 @@ def local_services(db_dir: Path) -> Iterator[dict[str, str]]:
     processes: list[subprocess.Popen[str]] = []
     try:
         # These two start side by side; orders must be told where they are.
-        processes += [_start("users", db_dir), _start("products", db_dir)]
+        # No one value of UNIQUE in the environment would do for all three.
+        fields = {name: ",".join(unique.get(name, ())) for name in SERVICES}
+        processes += [_start(name, db_dir, UNIQUE=fields[name]) for name in ("users", "products")]
         users_url, products_url = map(_address, processes)
-        processes.append(_start("orders", db_dir, USERS_URL=users_url, PRODUCTS_URL=products_url))
+        urls = {"USERS_URL": users_url, "PRODUCTS_URL": products_url}
+        processes.append(_start("orders", db_dir, UNIQUE=fields["orders"], **urls))
         yield {"users": users_url, "products": products_url, "orders": _address(processes[-1])}
     finally:
         _stop(processes)

@@ -32,7 +32,9 @@ def main(argv: Sequence[str]) -> int:
         # Nothing is sent before all of it could be read, unless it may be larger than memory.
         records = read_all(files) if batch == 1 else []
         with (
-            local_services(arguments.db_dir) if arguments.local else nullcontext(arguments.urls) as urls,
+            local_services(arguments.db_dir, arguments.unique)
+            if arguments.local
+            else nullcontext(arguments.urls) as urls,
             ExitStack() as connections,
         ):
             within_s = arguments.answer_within_s
@@ -86,7 +88,7 @@ def _send(records: Sequence[Record], services: Sequence[Service], up: set[str], 
     """Send the records one by one, read them back, write what became of them, and return the exit status."""
     running = [service for service in services if service.name in up]
     threads = arguments.threads or DEFAULT_THREADS
-    fan_out = FanOut(running, threads=threads, give_up_after_s=arguments.give_up_after_s)
+    fan_out = FanOut(running, threads=threads, give_up_after_s=arguments.give_up_after_s, unique=arguments.unique)
     sent = fan_out.send([record for record in records if record.service in up])
     unsent = [
         Result(record, "undelivered", reasons=("the service does not answer",))

@@ -80,9 +80,13 @@ class Resource:
         )
         return head.encode() + body
 
+    def read(self) -> sqlite3.Connection:
+        """Return a connection that reads the file past the service."""
+        return sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True)
+
     def stored(self, *columns: str, where: str = "true") -> list[tuple[Any, ...]]:
         """Return what the file holds, read past the service."""
-        with closing(sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True)) as db:
+        with closing(self.read()) as db:
             return db.execute(f"SELECT {', '.join(columns)} FROM {self.name} WHERE {where} ORDER BY id").fetchall()
 
     @contextmanager

@@ -47,13 +47,17 @@ def urls(services: Mapping[str, RunningService]) -> dict[str, str]:
 
 
 class Workload:
-    """Single records and batches, some again or under a taken id, and what became of each.
+    """Single records and batches, some again, under a taken id or under another, and what became of each.
 
     It can go on at the next process, and then repeats what was acknowledged by the one before.
     """
 
-    def __init__(self, name: str, pairs: Sequence[tuple[int, int]] = ()) -> None:
-        """Take the service's name, and for orders the users and products that exist; nothing is sent yet."""
+    def __init__(self, name: str, pairs: Sequence[tuple[int, int]] = (), *, duplicates: bool = False) -> None:
+        """Take the service's name, and for orders the users and products that exist; nothing is sent yet.
+
+        Where duplicates are refused, they can be among what is sent.
+        """
+        self._duplicates = duplicates
         self.sent: dict[int, Record] = {}
         self.acknowledged: set[int] = set()
         # Answers that contradict what was answered before, or that no service should give.
@@ -123,6 +127,8 @@ class Workload:
         if not self._known:
             return self._first()
         taken = random.choice(self._known)
+        if self._duplicates and random.random() < 0.5:
+            return _Sending({**self.sent[taken], "id": next(self._ids)}, {"rejected"})
         if random.random() < 0.5:
             return _Sending(self.sent[taken], {"unchanged"})
         return _Sending({**self._new(taken + 1), "id": taken}, {"rejected"})

@@ -2,20 +2,22 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from services.chassis import problems
 from services.chassis.bodies import Refused
-from services.chassis.errors import BodyTooLarge, InvalidRecord, MalformedBody
+from services.chassis.errors import BodyTooLarge, InvalidRecord, MalformedBody, ServiceError
 from services.chassis.resource import Unknown
 from services.chassis.rows import Rows
-from services.chassis.service import Service, refusal_of, unknown_reference
-from services.chassis.store import Inserted
+from services.chassis.service import Service, unknown_reference
+from services.chassis.store import Inserted, Outcome
 
 # What was refused of a chunk, by position, and what will have become of its other rows, which are let go.
 _Begun = tuple[Mapping[int, Refused], "asyncio.Future[Inserted]"]
+# Why the store did not take a record, if it did not; the number is the id that holds the same values.
+_RefusalOf = Callable[[Outcome, int | None], ServiceError | None]
 
 # The most rows that an answer lists; it says how many more there are.
 MOST_LISTED = 10_000
@@ -49,13 +51,14 @@ REPORT_SCHEMA: dict[str, Any] = {
 class Report:
     """What became of a batch so far."""
 
-    def __init__(self, *, list_all: bool, refusals: Counter[str]) -> None:
+    def __init__(self, *, list_all: bool, refusals: Counter[str], refusal_of: _RefusalOf) -> None:
         """Start with nothing received; every row is to be listed, or only those that are not stored.
 
-        Refusals are counted by the names of their problems.
+        Refusals are counted by the names of their problems; what the store did not take, `refusal_of` says why.
         """
         self._list_all = list_all
         self._refusals = refusals
+        self._refusal_of = refusal_of
         self._unchanged = 0
         self._rejected = 0
         self._results: list[dict[str, Any]] = []
@@ -68,19 +71,20 @@ class Report:
         self.received += received
         if not (refused or inserted.others or self._list_all):
             return
-        stored = zip(inserted.ids, map(inserted.others.get, range(len(inserted.ids))), strict=True)
+        stored = enumerate(inserted.ids)
         for position in range(received):
             if row := refused.get(position):
                 self._add_refused(first + position, row)
                 continue
-            record_id, outcome = next(stored)
-            if refusal := refusal_of(outcome or "created"):
-                # The id that was not left is none.
-                self._add_refused(first + position, Refused(None if outcome == "no-id-left" else record_id, refusal))
+            place, record_id = next(stored)
+            outcome = inserted.others.get(place, "created")
+            if refusal := self._refusal_of(outcome, inserted.holders.get(place)):
+                # One that it was not sent with, and that was not given, is none.
+                self._add_refused(first + position, Refused(record_id or None, refusal))
                 continue
             self._unchanged += outcome == "unchanged"
             if self._list_all:
-                self._list(first + position, record_id, outcome or "created", None)
+                self._list(first + position, record_id, outcome, None)
 
     def _add_refused(self, index: int, refused: Refused) -> None:
         self._rejected += 1

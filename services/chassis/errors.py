@@ -6,6 +6,7 @@ ServiceError
 ├── InvalidQuery                a path or query parameter breaks its rules; carries every reason
 ├── UnknownReference            a record names others that do not exist; carries every reason
 ├── IdTaken                     another record is stored under that id
+├── Duplicate                   another id holds the values that are to be unique; carries which
 ├── NoIdLeft                    the greatest id is taken, so none can be assigned
 ├── Unauthorized                the service has an API key, and it was not sent
 ├── NoSuchRecord                no record has that id
@@ -13,7 +14,7 @@ ServiceError
 ├── UnsupportedMediaType        the body's type or coding is not one the service reads
 ├── StorageFull                 the disk has no room for the record
 ├── InternalError               a defect of this service; whatever else is raised is answered as this
-├── CannotStart                 the database can't be used; never sent over HTTP
+├── CannotStart                 the database or a setting can't be used; never sent over HTTP
 └── Unavailable                 try again later
     ├── Overloaded              too much is waiting already
     ├── ReferenceCheckUnavailable  the services that own the references could not be asked
@@ -61,6 +62,10 @@ class IdTaken(ServiceError):
     """Another record is stored under that id."""
 
 
+class Duplicate(ServiceError):
+    """Another id holds the values that are to be unique."""
+
+
 class NoIdLeft(ServiceError):
     """The greatest id is taken, so none can be assigned."""
 
@@ -90,7 +95,7 @@ class InternalError(ServiceError):
 
 
 class CannotStart(ServiceError):
-    """The database can't be used as it is."""
+    """The database or a setting can't be used as it is."""
 
 
 class Unavailable(ServiceError):

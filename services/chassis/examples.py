@@ -10,7 +10,7 @@ from services.chassis.csv_rows import Csv
 from services.chassis.errors import ServiceError
 from services.chassis.problems import raised_by
 from services.chassis.rows import JsonArray, too_large
-from services.chassis.service import Service, refusal_of, unknown_reference
+from services.chassis.service import Service, unknown_reference
 from services.chassis.store import Inserted, Outcome
 
 # The greatest id of the examples that have one. It is far above what a service that is only tried out has assigned by
@@ -39,9 +39,10 @@ def invalid_record(service: Service) -> ServiceError:
     return raised_by(lambda: service.parser.from_value(service.resource.refused_example))
 
 
-def not_stored() -> list[ServiceError]:
+def not_stored(service: Service) -> list[ServiceError]:
     """Return how records are refused for which the store has no place."""
-    return [refusal for outcome in get_args(Outcome) if (refusal := refusal_of(outcome))]
+    outcomes = [outcome for outcome in get_args(Outcome) if service.unique or outcome != "duplicate"]
+    return [refusal for outcome in outcomes if (refusal := service.refusal_of(outcome, _ID))]
 
 
 def unreadable_batch(service: Service) -> tuple[ServiceError, ...]:
@@ -51,9 +52,9 @@ def unreadable_batch(service: Service) -> tuple[ServiceError, ...]:
     return malformed, too_large(service.settings.max_body_bytes), header
 
 
-def report(*outcomes: Outcome | ServiceError) -> dict[str, Any]:
+def report(service: Service, *outcomes: Outcome | ServiceError) -> dict[str, Any]:
     """Return what is answered to a batch of records with the ids from 1, of which this became."""
-    answered = Report(list_all=False, refusals=Counter())
+    answered = Report(list_all=False, refusals=Counter(), refusal_of=service.refusal_of)
     for record_id, outcome in enumerate(outcomes, 1):
         if isinstance(outcome, ServiceError):
             answered.add({0: Refused(record_id, outcome)}, Inserted([], {}))
@@ -65,4 +66,4 @@ def report(*outcomes: Outcome | ServiceError) -> dict[str, Any]:
 def partly_refused(service: Service) -> dict[str, Any]:
     """Return what is answered to a batch of which some records were refused, each for another reason."""
     unknown = [unknown_reference(service.resource.unknown_example)] if service.resource.unknown_example else []
-    return report("created", invalid_record(service), "conflict", *unknown)
+    return report(service, "created", invalid_record(service), "conflict", *unknown)

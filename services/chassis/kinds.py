@@ -64,6 +64,16 @@ OF_ERRORS: dict[type[ServiceError], Kind] = {
         " none, and it is given the next. A record is never changed, and sending the very same again is no conflict:"
         " that answers 200.",
     ),
+    errors.Duplicate: Kind(
+        slug="duplicate",
+        status=409,
+        title="Another record holds the same values",
+        meaning="Another id holds the same values in the fields of `UNIQUE`; `errors` names it.",
+        detail="User 3 holds the same.",
+        sender="Use the record that `errors` names, or send other values. Sent again as it is, the record is refused"
+        " again.",
+        operator="`UNIQUE` says which fields no two records may share; without it, all are kept.",
+    ),
     errors.NoIdLeft: Kind(
         slug="no-id-left",
         status=409,

@@ -32,3 +32,8 @@ class Resource:
     refused_example: Mapping[str, object]
     unknown_example: Sequence[Reason] = ()
     open_check: OpenCheck | None = None
+
+    @property
+    def noun(self) -> str:
+        """What one such record is called."""
+        return self.record.__name__.lower()

@@ -45,7 +45,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
 def _add_create(app: FastAPI, service: Service, access: Access) -> None:
     name, parser = service.resource.name, service.parser
     refused: list[type[errors.ServiceError] | errors.ServiceError] = [
-        *examples.not_stored(),
+        *examples.not_stored(service),
         examples.invalid_record(service),
         *access.refusals,
     ]
@@ -65,7 +65,8 @@ def _add_create(app: FastAPI, service: Service, access: Access) -> None:
         tags=[name],
         summary="Store one record",
         description="Answers 201 once the record is on disk. Sending the same again is safe: it answers 200 and writes"
-        " nothing. Without an id the record is given the next one.",
+        " nothing. Without an id the record is given the next one."
+        + (f" Under another id, the same {' and '.join(service.unique)} is refused." if service.unique else ""),
         status_code=HTTPStatus.CREATED,
         responses=responses,
         dependencies=access.documented,
@@ -96,8 +97,8 @@ def _add_create_many(app: FastAPI, service: Service, access: Access) -> None:
     if service.resource.open_check:
         refused.append(errors.ReferenceCheckUnavailable)
     responses: dict[int | str, dict[str, Any]] = {
-        201: json_answer("All were created.", REPORT_SCHEMA, examples.report("created", "created")),
-        200: json_answer("None was rejected.", REPORT_SCHEMA, examples.report("unchanged", "unchanged")),
+        201: json_answer("All were created.", REPORT_SCHEMA, examples.report(service, "created", "created")),
+        200: json_answer("None was rejected.", REPORT_SCHEMA, examples.report(service, "unchanged", "unchanged")),
         207: json_answer("Some were rejected.", REPORT_SCHEMA, examples.partly_refused(service)),
         **answers(*refused),
     }
@@ -121,7 +122,7 @@ def _add_create_many(app: FastAPI, service: Service, access: Access) -> None:
     async def create_many(request: Request) -> Response:
         access.check(request)
         list_all = "results" in query.from_text(request.query_params.multi_items())
-        report = Report(list_all=list_all, refusals=service.metrics.refusals)
+        report = Report(list_all=list_all, refusals=service.metrics.refusals, refusal_of=service.refusal_of)
         form = _FORMATS.get(media_type(request))
         if form is None:
             raise _no_such_format()

@@ -9,7 +9,7 @@ from time import perf_counter
 
 from services.chassis.batcher import Batcher
 from services.chassis.bodies import Parser
-from services.chassis.errors import IdTaken, NoIdLeft, Reason, ServiceError, UnknownReference
+from services.chassis.errors import CannotStart, Duplicate, IdTaken, NoIdLeft, Reason, ServiceError, UnknownReference
 from services.chassis.metrics import Metrics
 from services.chassis.resource import Check, Resource, Unknown
 from services.chassis.settings import Settings
@@ -29,14 +29,15 @@ class Service:
     """The parts of one service; they are opened and closed together by `running`."""
 
     def __init__(self, resource: Resource, settings: Settings) -> None:
-        """Put the parts together; nothing is opened or started."""
+        """Put the parts together; nothing is opened or started. Raise `CannotStart` where a setting makes no sense."""
         self.resource = resource
         self.settings = settings
         self.metrics = Metrics()
         self.parser: Parser[Record] = Parser(resource.record)
         self.stored_example = {"id": 1, **resource.example}
         columns = {name: _KINDS[field["type"]] for name, field in self.parser.fields.items()}
-        self.store = make_store(settings.database_url, resource.name, columns)
+        self.unique = _existing(settings.unique or (), columns)
+        self.store = make_store(settings.database_url, resource.name, columns, self.unique)
         # One writer for each database: whatever is inserted at the same time shares its transactions (group commit).
         self.inserts: Batcher[Sequence[Record], Inserted] = Batcher(
             self._insert_groups,
@@ -70,14 +71,14 @@ class Service:
 
         Raises:
             UnknownReference: what it refers to does not exist; carries every reason.
-            IdTaken, NoIdLeft: there is no place for it.
+            IdTaken, Duplicate, NoIdLeft: there is no place for it.
             Unavailable, StorageFull: it could not be checked or stored.
         """
         if unknown := await self.check([record]):
             raise unknown_reference(unknown[0])
-        (record_id,), others = await self.insert_many([record])
+        (record_id,), others, holders = await self.insert_many([record])
         outcome = others.get(0, "created")
-        if refusal := refusal_of(outcome):
+        if refusal := self.refusal_of(outcome, holders.get(0)):
             raise refusal
         return outcome, record_id
 
@@ -91,10 +92,24 @@ class Service:
     async def _insert_groups(self, groups: Sequence[Sequence[Record]]) -> list[Inserted]:
         """Insert in one transaction what several requests have brought; return to each its own part."""
         began_s = perf_counter()
-        ids, others = await self.store.insert(list(chain.from_iterable(groups)))
-        self._count(len(ids), others, perf_counter() - began_s)
+        inserted = await self.store.insert(list(chain.from_iterable(groups)))
+        self._count(len(inserted.ids), inserted.others, perf_counter() - began_s)
         ends = accumulate(map(len, groups))
-        return [_part(ids, others, end - len(group), end) for group, end in zip(groups, ends, strict=True)]
+        return [_part(inserted, end - len(group), end) for group, end in zip(groups, ends, strict=True)]
+
+    def refusal_of(self, outcome: Outcome, holder: int | None) -> ServiceError | None:
+        """Return why the store did not take a record, or None where it did."""
+        if outcome == "conflict":
+            return IdTaken("Another record is stored under this id.", [Reason("id", "id is taken by another record")])
+        if outcome == "duplicate":
+            who = f"{self.resource.noun} {holder}"
+            fields, verb = " and ".join(self.unique), "is" if len(self.unique) == 1 else "are"
+            return Duplicate(
+                f"{who} holds the same.".capitalize(), [Reason(self.unique[0], f"{fields} {verb} held by {who}")]
+            )
+        if outcome == "no-id-left":
+            return NoIdLeft("The greatest id is taken; send the record with an id of its own.")
+        return None
 
     def _count(self, received: int, others: Mapping[int, Outcome], took_s: float) -> None:
         self.metrics.commit_s.observe(took_s)
@@ -103,10 +118,15 @@ class Service:
         self.metrics.records.update(others.values())
 
 
-def _part(ids: Sequence[int], others: Mapping[int, Outcome], start: int, end: int) -> Inserted:
+def _part(inserted: Inserted, start: int, end: int) -> Inserted:
+    ids, others, holders = inserted
     if not others:
         return Inserted(ids[start:end], {})
-    return Inserted(ids[start:end], {place - start: others[place] for place in range(start, end) if place in others})
+    return Inserted(
+        ids[start:end],
+        {place - start: others[place] for place in range(start, end) if place in others},
+        {place - start: holders[place] for place in range(start, end) if place in holders},
+    )
 
 
 def unknown_reference(reasons: Sequence[Reason]) -> UnknownReference:
@@ -114,13 +134,11 @@ def unknown_reference(reasons: Sequence[Reason]) -> UnknownReference:
     return UnknownReference("What the record refers to does not exist.", reasons)
 
 
-def refusal_of(outcome: Outcome) -> ServiceError | None:
-    """Return why the store did not take a record, or None where it did."""
-    if outcome == "conflict":
-        return IdTaken("Another record is stored under this id.", [Reason("id", "id is taken by another record")])
-    if outcome == "no-id-left":
-        return NoIdLeft("The greatest id is taken; send the record with an id of its own.")
-    return None
+def _existing(unique: Sequence[str], columns: Mapping[str, type]) -> Sequence[str]:
+    if wrong := [name for name in unique if name == "id" or name not in columns]:
+        fields = ", ".join(name for name in columns if name != "id")
+        raise CannotStart(f"UNIQUE can't have {', '.join(wrong)}; the record's fields are {fields}.")
+    return unique
 
 
 def _no_check(_: Metrics) -> nullcontext[Check]:

@@ -3,9 +3,17 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from services.chassis.errors import CannotStart
+
+
+def _names(text: str) -> list[str]:
+    """Return the names of a list with commas; raise where one is empty or occurs twice."""
+    names = [name.strip() for name in text.split(",")]
+    if not all(names) or len(set(names)) < len(names):
+        raise ValueError("must be different names with commas between them")
+    return names
 
 
 class Settings(BaseModel):
@@ -18,6 +26,14 @@ class Settings(BaseModel):
     ] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="The port to listen on; 0 takes a free one.")]
     database_url: Annotated[str, Field(description="Where the records are kept: `sqlite:///` and a path.")]
+    unique: Annotated[
+        tuple[str, ...] | None,
+        BeforeValidator(_names),
+        Field(
+            description="The record's fields, with commas between them, whose values, taken together, one id may hold;"
+            " a record with the same values under another id is refused with 409."
+        ),
+    ] = None
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="What is logged to standard error.")
     ] = "warning"

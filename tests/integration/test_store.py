@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -18,11 +18,11 @@ Answer = TypeVar("Answer")
 COLUMNS = {"id": int, "name": str, "price": Decimal}
 
 
-def with_store(file: Path, use: Callable[[Store], Awaitable[Answer]]) -> Answer:
+def with_store(file: Path, use: Callable[[Store], Awaitable[Answer]], unique: Sequence[str] = ()) -> Answer:
     """Open the store, use it, close it."""
 
     async def scenario() -> Answer:
-        store = make_store(f"sqlite:///{file}", "things", COLUMNS)
+        store = make_store(f"sqlite:///{file}", "things", COLUMNS, unique)
         await store.open()
         try:
             return await use(store)
@@ -100,6 +100,42 @@ def test_when_the_greatest_id_is_taken_none_is_assigned_and_the_others_are_store
         assert await store.count() == 2
 
     with_store(tmp_path / "things.db", use)
+
+
+def test_of_one_transaction_duplicates_are_decided_in_the_order_of_the_ids(tmp_path: Path) -> None:
+    async def use(store: Store) -> None:
+        batch = [thing(), thing(9), thing(5), thing(7, price="2"), thing(5, "b"), thing(7, "b"), thing(name="c")]
+        refused: dict[int, Outcome] = {0: "duplicate", 1: "duplicate", 3: "duplicate", 4: "conflict"}
+        assert await store.insert(batch) == Inserted([0, 9, 5, 7, 5, 7, 8], refused, {0: 5, 1: 5, 3: 5})
+        assert await store.insert([thing(1, "c")]) == Inserted([1], {0: "duplicate"}, {0: 8})
+
+    with_store(tmp_path / "things.db", use, ["name"])
+
+
+def test_a_duplicate_does_not_take_the_last_id_from_others(tmp_path: Path) -> None:
+    async def use(store: Store) -> None:
+        await store.insert([thing(MAX_ID - 2)])
+        stored = await store.insert(
+            [thing(), thing(MAX_ID), thing(name="b"), thing(name="c"), thing(name="d"), thing()]
+        )
+        assert stored.ids == [0, MAX_ID, MAX_ID - 1, MAX_ID, 0, 0]
+        assert outcomes(stored) == ["duplicate", "duplicate", "created", "created", "no-id-left", "duplicate"]
+
+    with_store(tmp_path / "things.db", use, ["name"])
+
+
+def test_of_many_old_duplicates_the_lowest_id_is_named(tmp_path: Path) -> None:
+    async def fill(store: Store) -> None:
+        await store.insert([thing(number) for number in range(40_000, 10, -1)])
+
+    async def use(store: Store) -> None:
+        # Were all of them looked at for each record, this would take minutes.
+        stored = await store.insert([thing(40_000 + number) for number in range(8_000)])
+        assert outcomes(stored) == ["unchanged", *["duplicate"] * 7_999]
+        assert set(stored.holders.values()) == {11}
+
+    with_store(tmp_path / "things.db", fill)
+    with_store(tmp_path / "things.db", use, ["name", "price"])
 
 
 def test_text_is_stored_byte_for_byte_and_amounts_exactly(tmp_path: Path) -> None:

@@ -36,6 +36,25 @@ def test_what_was_acknowledged_survives_being_killed_under_load(
     cite(capsys, f"{name}: {kills} kills, {len(workload.acknowledged):,} records acknowledged and checked")
 
 
+@pytest.mark.timeout(rounds(120, 900))
+@pytest.mark.parametrize(("name", "unique"), [("users", "email"), ("products", "name,price")])
+def test_what_is_unique_stays_so_through_kills_under_load(
+    name: str, unique: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workload = Workload(name, duplicates=True)
+    kills = rounds(few=4, many=50)
+    for _ in range(kills):
+        with running(name, tmp_path, UNIQUE=unique) as service, workload.sent_to(service):
+            more_is_acknowledged(workload)
+            service.process.kill()
+        # A duplicate that was stored would be one that nobody sent.
+        check(service.database, workload)
+    with running(name, tmp_path, UNIQUE=unique) as service, workload.sent_to(service):
+        more_is_acknowledged(workload)
+    check(service.database, workload)
+    cite(capsys, f"{name}, unique: {kills} kills, {len(workload.acknowledged):,} records acknowledged and checked")
+
+
 @contextmanager
 def half_sent(service: RunningService) -> Iterator[None]:
     """Hold a connection open whose body never comes."""

@@ -1,8 +1,12 @@
-"""A service against a model: whatever is asked, in whatever order, across restarts, it answers as a dict would."""
+"""A service against a model: whatever is asked, in whatever order, across restarts, it answers as a dict would.
+
+So does one that refuses duplicates.
+"""
 
 import json
 import signal
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from tests.processes import running
+from tests.resource import MAX_ID
 from tests.rounds import rounds
 
 Record = dict[str, Any]
@@ -28,36 +33,57 @@ BAD_ROWS = st.sampled_from(['{"name": "Lamp"}', "[]", "{", '{"id": 0, "name": "L
 ROWS = st.lists(st.one_of(RECORDS, RECORDS, RECORDS, BAD_ROWS), max_size=12)
 
 
+# A record's id where it has one, what became of it, and why it was refused.
+Result = tuple[int | None, str, str]
+TAKEN = "id is taken by another record"
+
+
 class Model:
     """What the service has to do."""
 
-    def __init__(self) -> None:
+    def __init__(self, unique: Sequence[str] = ()) -> None:
+        self.unique = unique
         self.stored: dict[int, Record] = {}
 
-    def insert(self, records: list[Record]) -> list[tuple[int, str]]:
-        """Store those that can be; return the id and the outcome of each. All are committed at once."""
-        greatest = max([0, *self.stored, *(record.get("id", 0) for record in records)])
-        results = []
-        for record in records:
-            greatest += "id" not in record
-            kept = {"id": greatest, **record, "name": record["name"].strip()}
-            held = self.stored.setdefault(kept["id"], kept)
-            results.append((kept["id"], "created" if held is kept else "unchanged" if held == kept else "rejected"))
-        return results
+    def insert(self, records: list[Record]) -> list[Result]:
+        """Store those that can be; return what became of each. All are committed at once."""
+        results: dict[int, Result] = {}
+        # In the order of their ids, and then those that have none.
+        for place, record in sorted(enumerate(records), key=lambda item: item[1].get("id", MAX_ID)):
+            results[place] = self._insert({**record, "name": record["name"].strip()})
+        return [result for _, result in sorted(results.items())]
+
+    def _insert(self, record: Record) -> Result:
+        record_id = record.get("id")
+        if held := self.stored.get(record_id or 0):
+            return (record_id, "unchanged", "") if held == record else (record_id, "rejected", TAKEN)
+        for holder, held in sorted(self.stored.items()):
+            if self.unique and all(held[name] == record[name] for name in self.unique):
+                verb = "is" if len(self.unique) == 1 else "are"
+                return record_id, "rejected", f"{' and '.join(self.unique)} {verb} held by product {holder}"
+        record_id = record_id or max([0, *self.stored]) + 1
+        self.stored[record_id] = {"id": record_id, **record}
+        return record_id, "created", ""
+
+
+def reason_in(problem: Record | None) -> str:
+    return "" if problem is None else str(problem["errors"][0]["detail"])
 
 
 class Comparison(RuleBasedStateMachine):
     """The same to a service and to the model of it; each is a rule that may be next."""
 
+    unique: tuple[str, ...] = ()
+
     def __init__(self) -> None:
         super().__init__()
-        self.model = Model()
+        self.model = Model(self.unique)
         self.stack = ExitStack()
         self.folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
         self.start()
 
     def start(self) -> None:
-        self.products = self.stack.enter_context(running("products", self.folder))
+        self.products = self.stack.enter_context(running("products", self.folder, UNIQUE=",".join(self.unique)))
         client = httpx.Client(base_url=self.products.url, trust_env=False, verify=False)
         self.http = self.stack.enter_context(client)
 
@@ -67,9 +93,12 @@ class Comparison(RuleBasedStateMachine):
     @rule(record=RECORDS)
     def create(self, record: Record) -> None:
         answer = self.http.post("/products", json=record)
-        ((record_id, outcome),) = self.model.insert([record])
+        ((record_id, outcome, reason),) = self.model.insert([record])
         assert answer.status_code == {"created": 201, "unchanged": 200, "rejected": 409}[outcome]
-        if outcome != "rejected":
+        if outcome == "rejected":
+            assert reason_in(answer.json()) == reason
+        else:
+            assert record_id
             assert answer.json() == self.model.stored[record_id]
         if outcome == "created":
             assert answer.headers["location"] == f"/products/{record_id}"
@@ -80,9 +109,13 @@ class Comparison(RuleBasedStateMachine):
         headers = {"content-type": "application/x-ndjson"}
         answer = self.http.post("/products/batch?results=all", content=lines, headers=headers)
         stored = iter(self.model.insert([row for row in rows if not isinstance(row, str)]))
-        expected = [(None, "rejected") if isinstance(row, str) else next(stored) for row in rows]
-        assert [(result["id"], result["outcome"]) for result in answer.json()["results"]] == expected
-        outcomes = [outcome for _, outcome in expected]
+        expected = [None if isinstance(row, str) else next(stored) for row in rows]
+        for result, wanted in zip(answer.json()["results"], expected, strict=True):
+            if wanted:
+                assert (result["id"], result["outcome"], reason_in(result["problem"])) == wanted
+            else:
+                assert (result["id"], result["outcome"]) == (None, "rejected")
+        outcomes = [wanted[1] if wanted else "rejected" for wanted in expected]
         for outcome in ("created", "unchanged", "rejected"):
             assert answer.json()[outcome] == outcomes.count(outcome)
         all_created = outcomes and set(outcomes) == {"created"}
@@ -119,10 +152,19 @@ class Comparison(RuleBasedStateMachine):
         assert page == {"items": [record for _, record in sorted(self.model.stored.items())], "next": None}
 
 
+class ComparisonByName(Comparison):
+    unique = ("name",)
+
+
+class ComparisonByNameAndPrice(Comparison):
+    unique = ("name", "price")
+
+
 @pytest.mark.timeout(rounds(120, 1800))
-def test_a_service_answers_as_its_model_does() -> None:
+@pytest.mark.parametrize("comparison", [Comparison, ComparisonByName, ComparisonByNameAndPrice])
+def test_a_service_answers_as_its_model_does(comparison: type[Comparison]) -> None:
     run_state_machine_as_test(
-        Comparison,
+        comparison,
         settings=settings(
             max_examples=rounds(few=5, many=60),
             stateful_step_count=rounds(few=20, many=40),

@@ -6,7 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,12 @@ SAMPLE_REASONS = {
     ("orders", 9): ["quantity is not at least 1"],
     ("orders", 10): ["user 10 does not exist", "product 11 does not exist"],
 }
+UNIQUE_REASONS = {
+    **SAMPLE_REASONS,
+    ("users", 8): ["email is held by user 1"],
+    ("products", 7): ["name and price are held by product 1"],
+    ("orders", 7): ["product 7 does not exist"],
+}
 CLIENT = str(PROJECT / "client" / "run.py")
 
 
@@ -33,15 +39,18 @@ def empty(tmp_path: Path) -> Iterator[dict[str, RunningService]]:
         yield services
 
 
-def check_sample(result: dict[str, Any], stored: str) -> None:
+def check_sample(
+    result: dict[str, Any], stored: str, reasons: Mapping[tuple[str, int], list[str]] = SAMPLE_REASONS
+) -> None:
     """Check that each of the thirty has the outcome it must have; `stored` is created or unchanged."""
     for each in result["results"]:
         key = (each["service"], each["id"])
-        expected = ("rejected", SAMPLE_REASONS[key]) if key in SAMPLE_REASONS else (stored, [])
+        expected = ("rejected", reasons[key]) if key in reasons else (stored, [])
         assert (each["outcome"], each["reasons"]) == expected, key
     order = [(each["service"], each["id"]) for each in result["results"]]
     assert order == [(service, number) for service in ("users", "products", "orders") for number in range(1, 11)]
-    for service, kept in (("users", 9), ("products", 9), ("orders", 7)):
+    for service in ("users", "products", "orders"):
+        kept = 10 - sum(key[0] == service for key in reasons)
         summary = result["summary"][service]
         assert (summary["sent"], summary[stored], summary["rejected"]) == (10, kept, 10 - kept)
         assert (summary["undelivered"], summary["stored"]) == (0, kept)
@@ -59,6 +68,37 @@ def test_the_outcome_does_not_depend_on_the_threads_scheduling(tmp_path: Path, s
     command = [sys.executable, "-m", "tests.system.shuffled_client", str(seed), "--local", "--db-dir", str(tmp_path)]
     run = subprocess.run([*command, "--json", "-"], cwd=PROJECT, capture_output=True, text=True, check=True, timeout=60)
     check_sample(json.loads(run.stdout), "created")
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("SHUFFLED_RUNS", "5"))))
+def test_of_the_samples_duplicates_the_first_is_stored_whatever_the_scheduling(tmp_path: Path, seed: int) -> None:
+    command = [sys.executable, "-m", "tests.system.shuffled_client", str(seed), "--local", "--unique", "--json", "-"]
+    command += ["--db-dir", str(tmp_path)]
+    for stored in ("created", "unchanged"):
+        run = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True, timeout=60)
+        check_sample(json.loads(run.stdout), stored, UNIQUE_REASONS)
+
+
+def test_of_the_samples_duplicates_the_first_in_the_file_is_stored(tmp_path: Path) -> None:
+    for name in ("users", "products"):
+        header, *rows = (PROJECT / "client" / "data" / f"{name}.csv").read_text().splitlines()
+        (tmp_path / f"{name}.csv").write_text("\n".join([header, *reversed(rows)]))
+    options = ["--local", "--unique", "--db-dir", str(tmp_path), "--data", str(tmp_path)]
+    refused = {tuple(each["reasons"]): each["id"] for each in merged(*options)["results"] if each["status"] == 409}
+    assert refused == {("email is held by user 8",): 1, ("name and price are held by product 7",): 1}
+
+
+def test_duplicates_in_batches_are_refused_and_read_back(tmp_path: Path) -> None:
+    result = merged("--local", "--unique", "--db-dir", str(tmp_path), "--batch", "10")
+    refused = {(each["service"], each["id"]): each["reasons"] for each in result["results"] if each["reasons"]}
+    assert refused == UNIQUE_REASONS
+    assert [result["summary"][name]["stored"] for name in ("users", "products", "orders")] == [8, 8, 6]
+    assert result["differences"] == []
+
+
+def test_unique_is_for_the_services_that_the_command_starts() -> None:
+    run = run_client("--unique")
+    assert (run.returncode, "UNIQUE" in run.stderr) == (2, True)
 
 
 def test_the_table_says_what_became_of_each_record_and_why(empty: dict[str, RunningService]) -> None:

@@ -35,7 +35,15 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     assert "x.db can't be used" in failed_start(DATABASE_URL=f"sqlite:///{tmp_path / 'x.db'}")
 
 
-@pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("MAX_BATCH", "0"), ("DATABASE_URL", "postgresql:///x")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "http"),
+        ("MAX_BATCH", "0"),
+        ("DATABASE_URL", "postgresql:///x"),
+        *(("UNIQUE", fields) for fields in ("phone", "id", "email,id", "Email", "email,", ",", " ", "email,email")),
+    ],
+)
 def test_a_setting_that_is_not_valid_is_named(name: str, value: str) -> None:
     assert name in failed_start(**{name: value})
 

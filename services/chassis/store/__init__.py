@@ -1,6 +1,7 @@
 """One table behind one small interface; one module for each engine."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
 from services.chassis.errors import CannotStart
@@ -14,15 +15,20 @@ Row = dict[str, int | str]
 MAX_ID = 2**63 - 1
 
 
-# What became of one record: the last two mean that it was not stored.
-Outcome = Literal["created", "unchanged", "conflict", "no-id-left"]
+# What became of one record: the last three mean that it was not stored.
+Outcome = Literal["created", "unchanged", "conflict", "duplicate", "no-id-left"]
 
 
 class Inserted(NamedTuple):
-    """What became of a batch: the id that each record was sent or given, and, by position, what was not created."""
+    """What became of a batch: the id that each record was sent or given, and, by position, what was not created.
+
+    One that had no id and was not created has 0. For each duplicate there is, by position, the id that holds its
+    values.
+    """
 
     ids: Sequence[int]
     others: Mapping[int, Outcome]
+    holders: Mapping[int, int] = MappingProxyType({})
 
 
 class Store(Protocol):
@@ -37,7 +43,8 @@ class Store(Protocol):
     async def insert(self, records: Sequence[Record]) -> Inserted:
         """Insert all records in one transaction; return what became of each.
 
-        A record without an id is given the next one. What is created is on disk when this returns.
+        A record without an id is given the next one. What is created is on disk when this returns. `decision.decide`
+        says what becomes of which, duplicates among them.
         """
 
     async def get(self, record_id: int) -> Row | None:
@@ -59,12 +66,17 @@ class Store(Protocol):
         """Raise `StoreUnavailable` where records could not be stored now."""
 
 
-def make_store(database_url: str, table: str, columns: Mapping[str, type]) -> Store:
-    """Return the closed store that the URL's scheme asks for; raise `CannotStart` for one that is not known."""
+def make_store(database_url: str, table: str, columns: Mapping[str, type], unique: Sequence[str] = ()) -> Store:
+    """Return the closed store that the URL's scheme asks for; raise `CannotStart` for one that is not known.
+
+    A record whose values of the `unique` columns, taken together, another id holds is a duplicate, and not stored. The
+    store decides that itself, in the transaction that inserts; the table has no constraint. What held the same values
+    before stays, and the lowest of their ids is the one that is named.
+    """
     scheme, separator, path = database_url.partition(":///")
     if scheme != "sqlite" or not separator or not path:
         raise CannotStart("DATABASE_URL must look like sqlite:///path/to/file.db.")
     # Imported here, so that a service loads the driver of the engine it uses and no other.
     from services.chassis.store.sqlite import SqliteStore  # noqa: PLC0415
 
-    return SqliteStore(path, table, columns)
+    return SqliteStore(path, table, columns, unique)

@@ -13,10 +13,12 @@ from typing import Any, TypeVar
 from pydantic_core import from_json, to_json
 
 from services.chassis.errors import CannotStart, StoreUnavailable
-from services.chassis.store import MAX_ID, Inserted, Outcome, Record, Row
+from services.chassis.store import MAX_ID, Inserted, Record, Row
+from services.chassis.store.decision import Found, decide
 from services.chassis.store.sqlite_errors import is_beyond_repair, refusal_of
 from services.chassis.store.sqlite_files import SqliteFiles, connect
-from services.chassis.store.sqlite_reads import SqliteReads, as_stored
+from services.chassis.store.sqlite_holders import SqliteHolders
+from services.chassis.store.sqlite_reads import SqliteReads
 from services.chassis.store.sqlite_schema import prepare
 from services.chassis.store.worker import Worker
 
@@ -28,12 +30,17 @@ _log = logging.getLogger(__name__)
 BLOCK = 1_000
 
 
+class _Held(Exception):
+    """A record of the batch has values that another holds, which may be one of the same batch."""
+
+
 class SqliteStore(SqliteReads):
     """One table in one SQLite file, which this process alone may write."""
 
-    def __init__(self, path: str, table: str, columns: Mapping[str, type]) -> None:
+    def __init__(self, path: str, table: str, columns: Mapping[str, type], unique: Sequence[str] = ()) -> None:
         """Describe the store; nothing is opened before `open`. Table and columns are the service's own, never input."""
         super().__init__(path, table, columns)
+        self._holders = SqliteHolders(table, unique)
         self._files = SqliteFiles(self._path)
         self._values_of = _values_getter(columns)
         names, marks = ", ".join(columns), ", ".join("?" * len(columns))
@@ -67,7 +74,7 @@ class SqliteStore(SqliteReads):
         try:
             self._files.take_ownership()
             self._writer = connect(self._path, "rwc")
-            prepare(self._writer, self._table, self._columns)
+            prepare(self._writer, self._table, self._columns, self._holders)
             self._try_to_write()
             (self._greatest_id,) = self._writer.execute(self._greatest_sql).fetchone()
             self._files.remember()
@@ -128,8 +135,8 @@ class SqliteStore(SqliteReads):
         if greatest <= MAX_ID:
             try:
                 self._add_all_or_none(rows)
-            except sqlite3.IntegrityError:
-                # An id is taken, so nothing was added; which records are new has to be known first.
+            except (sqlite3.IntegrityError, _Held):
+                # An id is taken, or a value held, so nothing was added; which records are new has to be known first.
                 pass
             else:
                 self._greatest_id = max(self._greatest_id, greatest)
@@ -138,18 +145,25 @@ class SqliteStore(SqliteReads):
 
     def _add_all_or_none(self, rows: Sequence[Record]) -> None:
         # A statement by itself is a transaction.
-        with self._transaction() if len(rows) > BLOCK else nullcontext():
+        with self._transaction() if len(rows) > BLOCK or self._holders else nullcontext():
+            if self._holders:
+                self._raise_if_held(rows)
             self._add(rows)
+
+    def _raise_if_held(self, rows: Sequence[Record]) -> None:
+        values = self._holders.values_of(rows)
+        if len(set(values)) < len(values) or self._holders.find(self._writer, values):
+            raise _Held
 
     def _insert_where_free(self, records: Sequence[Record]) -> Inserted:
         with self._transaction():
             (greatest,) = self._writer.execute(self._greatest_sql).fetchone()
-            rows, ids = _with_ids(records, greatest)
-            others = _outcomes(rows, self._held(ids))
-            free = [row for position, row in enumerate(rows) if position not in others]
+            values = self._holders.values_of(records)
+            held = self._held([record["id"] for record in records if "id" in record])
+            free, inserted = decide(records, values, Found(greatest, held, self._holders.find(self._writer, values)))
             self._add(free)
         self._greatest_id = max(greatest, *(row["id"] for row in free), 0)
-        return Inserted(ids, others)
+        return inserted
 
     def _add(self, rows: Sequence[Record]) -> None:
         """Insert rows whose ids are free; raise `sqlite3.IntegrityError` where one is not."""
@@ -163,8 +177,7 @@ class SqliteStore(SqliteReads):
 
     def _held(self, ids: Sequence[int]) -> dict[int, Row]:
         """Return the stored records that have these ids."""
-        storable = to_json([record_id for record_id in ids if record_id <= MAX_ID]).decode()
-        (held,) = self._writer.execute(self._held_sql, (storable,)).fetchone()
+        (held,) = self._writer.execute(self._held_sql, (to_json(ids).decode(),)).fetchone()
         return {values[0]: self._row(values) for values in from_json(held)}
 
     @contextmanager
@@ -201,19 +214,3 @@ def _with_ids(records: Sequence[Record], greatest: int) -> tuple[Sequence[Record
             record = {"id": greatest, **record}  # noqa: PLW2901 - the record as it is stored
         rows.append(record)
     return rows, [row["id"] for row in rows]
-
-
-def _outcomes(rows: Sequence[Record], held: dict[int, Row]) -> dict[int, Outcome]:
-    """Return, by position, what becomes of the rows that are not to be created; adds those that are to `held`.
-
-    Of those that share an id in one batch, the first is the one that is created.
-    """
-    others: dict[int, Outcome] = {}
-    for position, row in enumerate(rows):
-        if row["id"] > MAX_ID:
-            others[position] = "no-id-left"
-        elif row["id"] not in held:
-            held[row["id"]] = as_stored(row)
-        else:
-            others[position] = "unchanged" if as_stored(row) == held[row["id"]] else "conflict"
-    return others

@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from services.chassis.store import Record, Row
+from services.chassis.store import Row
+from services.chassis.store.decision import as_stored
 from services.chassis.store.sqlite_errors import refusal_of
 from services.chassis.store.sqlite_files import connect
 
@@ -82,8 +83,3 @@ class SqliteReads:
             return await asyncio.get_running_loop().run_in_executor(self._reader_threads, fetch)
         except sqlite3.Error as error:
             raise refusal_of(error) from error
-
-
-def as_stored(record: Record) -> Row:
-    """Return the record with the values that SQLite gives back: whole numbers, and text for everything else."""
-    return {name: value if isinstance(value, int) else str(value) for name, value in record.items()}

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from services.chassis.errors import CannotStart
+from services.chassis.store.sqlite_holders import SqliteHolders
 
 # Marks a file as ours (sqlite.org/pragma.html#pragma_application_id): the letters "PINS" as a number.
 APPLICATION_ID = 0x50494E53
@@ -14,7 +15,7 @@ SCHEMA_VERSION = 1
 _SQL_TYPES = {int: "INTEGER", str: "TEXT", Decimal: "TEXT"}
 
 
-def prepare(db: sqlite3.Connection, table: str, columns: Mapping[str, type]) -> None:
+def prepare(db: sqlite3.Connection, table: str, columns: Mapping[str, type], holders: SqliteHolders) -> None:
     """Make the schema in an empty file, or check that the file holds it; then set how the file is written.
 
     Raises:
@@ -25,6 +26,7 @@ def prepare(db: sqlite3.Connection, table: str, columns: Mapping[str, type]) -> 
     db.execute("BEGIN IMMEDIATE")
     try:
         _make_or_check(db, table, columns)
+        holders.prepare(db)
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
