@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
@@ -250,8 +251,10 @@ def test_a_slow_reader_gets_everything_in_bounded_memory_while_writes_go_on(user
     writer = threading.Thread(target=write)
     began_s = time.monotonic()
     highest = 0
-    with closing(stalled(users)) as slow:
+    with closing(stalled(users)) as slow, ExitStack() as stack:
         writer.start()
+        stack.callback(writer.join)
+        stack.callback(stop.set)
         received = bytearray()
         while not received.endswith(b"0\r\n\r\n"):
             piece = slow.recv(1 << 20)
@@ -261,8 +264,6 @@ def test_a_slow_reader_gets_everything_in_bounded_memory_while_writes_go_on(user
             # All of it takes four times as long as one may stand still.
             ahead_s = len(received) / len(everything) * 4 * PATIENCE_S - (time.monotonic() - began_s)
             time.sleep(max(0.0, ahead_s))
-        stop.set()
-        writer.join()
     assert time.monotonic() - began_s > 3 * PATIENCE_S
     _, _, chunks = received.partition(b"\r\n\r\n")
     assert re.sub(rb"(^|\r\n)[0-9a-f]+\r\n", b"", chunks).removesuffix(b"\r\n") == everything
@@ -281,7 +282,7 @@ def test_an_export_that_breaks_is_cut_off_so_that_nobody_takes_a_part_for_the_wh
             assert response.status_code == 200
             received = bytearray()
             with pytest.raises(httpx.RemoteProtocolError):
-                _ = [received.extend(piece) for piece in response.iter_bytes()]
+                deque(map(received.extend, response.iter_bytes()), maxlen=0)
             last_id = json.loads(received.splitlines()[-1])["id"]
         # What can't even be begun is a problem like any other.
         problem(http.get(f"/users?after={last_id}", headers=LINES), 503, "store-unavailable")
