@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from client.batches import Batch
@@ -38,8 +38,9 @@ class Spool:
         """Open an empty spool."""
         # Without a name, SQLite keeps a database in memory as long as it is small, and in a temporary file beyond that.
         self._db = sqlite3.connect("", isolation_level=None)
-        # Nothing of it is ever taken back.
+        # Nothing of it is ever taken back, nor looked at by others: one transaction that never ends.
         self._db.execute("PRAGMA journal_mode = OFF")
+        self._db.execute("BEGIN")
         for table, columns in (
             ("input", "id INTEGER, line INTEGER, file TEXT, row BLOB"),
             ("without_id", "content TEXT, origin TEXT"),
@@ -103,8 +104,8 @@ class Spool:
 
     def add(self, difference: Difference) -> None:
         """Take down a difference."""
-        service, record_id, kind, origin, *lists = astuple(difference)
-        values = (SERVICES.index(service), record_id, kind, origin, *map(json.dumps, lists))
+        lists = map(json.dumps, (difference.fields, difference.missing))
+        values = (SERVICES.index(difference.service), difference.id, difference.kind, difference.origin, *lists)
         self._db.execute("INSERT INTO differences VALUES (?, ?, ?, ?, ?, ?)", values)
 
     def __iter__(self) -> Iterator[Difference]:
