@@ -73,7 +73,7 @@ def _verdict(verified: Verified) -> Iterator[Line]:
         return
     yield from ((message, RED) for message in verified.unreadable)
     if verified.count:
-        yield f"{verified.count:,} {'records differ' if verified.count > 1 else 'record differs'}.", RED
+        yield f"{verified.count:,} {'differences' if verified.count > 1 else 'difference'}.", RED
     if any(summary.differences["not-stored"] for summary in verified.summaries.values()):
         yield "What is not stored may have been refused; a run without --verify says why.", None
 
