@@ -11,6 +11,7 @@ import httpx
 from client.records import SERVICES
 
 _CLIENT = Path(__file__).resolve().parent
+SAMPLE = _CLIENT / "data"
 _DEFAULT_URLS = {
     "users": "http://127.0.0.1:8001",
     "products": "http://127.0.0.1:8002",
@@ -37,7 +38,8 @@ UNIQUE = {"users": ("email",), "products": ("name", "price")}
 class Arguments:
     """What the command is to do."""
 
-    data: Path
+    # None where nothing was given.
+    data: Path | None
     urls: dict[str, str]
     local: bool
     db_dir: Path
@@ -50,6 +52,7 @@ class Arguments:
     # None where it depends on what is sent.
     answer_within_s: float | None
     json: str | None
+    verify: bool
     # Not an option: what stands on a command line, others can see.
     api_key: str
 
@@ -74,6 +77,8 @@ def parse(argv: Sequence[str]) -> Arguments:
         parser.error(f"--answer-within must be more than 0 and at most {LONGEST_WAIT_S}")
     if given.json not in {None, "-"} and (Path(given.json).is_dir() or not Path(given.json).absolute().parent.is_dir()):
         parser.error(f"--json: {given.json} is no file that could be written")
+    if given.verify and (given.threads is not None or given.batch is not None):
+        parser.error("--verify sends nothing, so there is no use for --threads and --batch")
     api_key = os.environ.get("API_KEY", "")
     if not (api_key.isascii() and api_key.isprintable()):
         parser.error("API_KEY must be of visible ASCII characters")
@@ -88,6 +93,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         give_up_after_s=given.give_up_after,
         answer_within_s=given.answer_within,
         json=given.json,
+        verify=given.verify,
         api_key=api_key,
     )
 
@@ -105,14 +111,13 @@ def _parser() -> argparse.ArgumentParser:
         description="Send records to the users, products and orders services at the same time, from threads, and"
         " print what became of every one. Without --data, sends thirty sample records.",
         epilog="Exit status: 0 every record has its final answer (a refusal is one) and the services hold what they"
-        " acknowledged; 1 not so; 2 bad usage or unreadable input; 130 interrupted. An API_KEY in the"
-        " environment is sent to the services.",
+        " acknowledged, or nothing differs; 1 not so; 2 bad usage or unreadable input; 130 interrupted. An API_KEY in"
+        " the environment is sent to the services.",
     )
     parser.add_argument(
         "--data",
         metavar="PATH",
         type=Path,
-        default=_CLIENT / "data",
         help="a folder with users.*, products.* and orders.* as csv, json or ndjson; any of them may be absent",
     )
     for service in SERVICES:
@@ -167,5 +172,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--json", metavar="FILE", help="write the merged result for programs; - prints it instead of the tables"
+    )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="send nothing; read all three services, and tell which orders' users or products are missing and, with"
+        " --data, what is not as that says",
     )
     return parser

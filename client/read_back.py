@@ -94,7 +94,7 @@ def compare_batch(service: Service, client: httpx.Client, sent: Mapping[int, byt
     written = b"".join(sent.values())
     if stored == written or stored == _without_spaces(written):
         return []
-    acknowledged = {record_id: _normal(record_id, line) for record_id, line in sent.items()}
+    acknowledged = {record_id: normal(record_id, line) for record_id, line in sent.items()}
     return list(_differences(service.name, acknowledged, _by_id(service, stored)))
 
 
@@ -107,7 +107,7 @@ def _without_spaces(lines: bytes) -> bytes:
     return _COLON.sub(b'":', lines).replace(b', "', b',"')
 
 
-def _normal(record_id: int, line: bytes) -> dict[str, Any] | None:
+def normal(record_id: int, line: bytes) -> dict[str, Any] | None:
     """Return the record as a service keeps it: text is trimmed. What is none can't have been stored."""
     try:
         record = json.loads(line)

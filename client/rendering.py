@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TextIO
 
@@ -12,8 +12,8 @@ from client.records import OUTCOMES, Outcome, Result
 # Above this many records, only those that were not stored are listed, and no more than so many of them.
 LISTED = 100
 # ANSI colours (ECMA-48, SGR).
-_GREEN, _CYAN, _YELLOW, _RED = 32, 36, 33, 31
-_COLOURS: dict[Outcome, int] = {"created": _GREEN, "unchanged": _CYAN, "rejected": _YELLOW, "undelivered": _RED}
+GREEN, CYAN, YELLOW, RED = 32, 36, 33, 31
+_COLOURS: dict[Outcome, int] = {"created": GREEN, "unchanged": CYAN, "rejected": YELLOW, "undelivered": RED}
 _GAP = "  "
 
 Table = Sequence[Sequence[str]]
@@ -22,9 +22,14 @@ Line = tuple[str, int | None]
 
 
 def show(merged: Merged, out: TextIO) -> None:
-    """Print the merged result; in colour where a person looks on (no-color.org)."""
+    """Print the merged result."""
+    print_lines(_lines(merged), out)
+
+
+def print_lines(lines: Iterable[Line], out: TextIO) -> None:
+    """Print the lines; in colour where a person looks on (no-color.org)."""
     colourful = out.isatty() and not os.environ.get("NO_COLOR") and sys.platform != "win32"
-    for text, colour in _lines(merged):
+    for text, colour in lines:
         print(f"\x1b[{colour}m{text}\x1b[0m" if colour and colourful else text, file=out)
 
 
@@ -35,15 +40,15 @@ def _lines(merged: Merged) -> Iterator[Line]:
     if more := sum(1 for _ in listed):
         yield f"... and {more:,} more; --json lists them all", None
     yield "", None
-    yield from ((text, None) for text in _table(_summaries(merged), right=set(range(1, 8))))
+    yield from ((text, None) for text in table(_summaries(merged), right=set(range(1, 8))))
     yield "", None
     yield from _verdict(merged)
 
 
 def _records(results: Sequence[Result]) -> Iterator[Line]:
-    table = _table([("service", "id", "outcome", "why"), *map(_record, results)], right={1})
+    lines = table([("service", "id", "outcome", "why"), *map(_record, results)], right={1})
     colours = [None, None, *(_COLOURS[result.outcome] for result in results)]
-    yield from zip(table, colours, strict=True)
+    yield from zip(lines, colours, strict=True)
 
 
 def _record(result: Result) -> tuple[str, ...]:
@@ -71,11 +76,11 @@ def _verdict(merged: Merged) -> Iterator[Line]:
     if not merged.differences:
         yield f"{sent} Read back: the services hold what they acknowledged.", None
         return
-    yield f"{sent} Read back: NOT ALL IS AS IT WAS ACKNOWLEDGED.", _RED
-    yield from ((f"{_GAP}{difference}", _RED) for difference in merged.differences)
+    yield f"{sent} Read back: NOT ALL IS AS IT WAS ACKNOWLEDGED.", RED
+    yield from ((f"{_GAP}{difference}", RED) for difference in merged.differences)
 
 
-def _table(rows: Table, right: set[int]) -> Iterator[str]:
+def table(rows: Table, right: set[int]) -> Iterator[str]:
     """Yield the rows as lines with aligned columns, and a rule below the first."""
     printable = [["".join(c if c.isprintable() else "?" for c in cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*printable, strict=True)]

@@ -1,16 +1,17 @@
 """The command: python client/run.py. Arguments in, exit status out."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from typing import TextIO, TypeVar
 
 if not __package__:
     # Run as a script, Python looks for modules beside this file; the package is one folder up.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from client.arguments import DEFAULT_BATCH, DEFAULT_THREADS, FEWEST_THREADS, LARGE_BYTES, Arguments, parse
+from client.arguments import DEFAULT_BATCH, DEFAULT_THREADS, FEWEST_THREADS, LARGE_BYTES, SAMPLE, Arguments, parse
 from client.fan_out import FanOut
 from client.inputs import InputError, files_in, read_all
 from client.local import StartError, local_services
@@ -20,6 +21,8 @@ from client.records import SERVICES, Record, Result
 from client.rendering import show
 from client.services import ANSWER_TIMEOUT_S, Service, connect
 
+Found = TypeVar("Found")
+
 COMPLETE, INCOMPLETE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -27,33 +30,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the command; return its exit status."""
     arguments = parse(argv)
     try:
-        files = files_in(arguments.data)
-        batch = arguments.batch or (DEFAULT_BATCH if _size_of(files) > LARGE_BYTES else 1)
-        # Nothing is sent before all of it could be read, unless it may be larger than memory.
-        records = read_all(files) if batch == 1 else []
-        with (
-            local_services(arguments.db_dir, arguments.unique)
-            if arguments.local
-            else nullcontext(arguments.urls) as urls,
-            ExitStack() as connections,
-        ):
-            within_s = arguments.answer_within_s
-            services = [
-                Service(
-                    name,
-                    urls[name],
-                    connections.enter_context(connect(urls[name], within_s or ANSWER_TIMEOUT_S)),
-                    arguments.api_key,
-                    within_s,
-                )
-                for name in SERVICES
-            ]
-            up = _up(services, arguments.give_up_after_s)
-            if not up:
-                return INCOMPLETE
-            if batch == 1:
-                return _send(records, services, up, arguments)
-            return _send_batches(files, batch, services, up, arguments)
+        return _verify(arguments) if arguments.verify else _run(arguments)
     except InputError as error:
         _say(str(error))
         return USAGE
@@ -62,6 +39,56 @@ def main(argv: Sequence[str]) -> int:
         return INCOMPLETE
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _run(arguments: Arguments) -> int:
+    """Send the input, write what became of it, and return the exit status."""
+    files = files_in(arguments.data or SAMPLE)
+    batch = arguments.batch or (DEFAULT_BATCH if _size_of(files) > LARGE_BYTES else 1)
+    # Nothing is sent before all of it could be read, unless it may be larger than memory.
+    records = read_all(files) if batch == 1 else []
+    with _connected(arguments) as services:
+        up = _up(services, arguments.give_up_after_s)
+        if not up:
+            return INCOMPLETE
+        if batch == 1:
+            return _send(records, services, up, arguments)
+        return _send_batches(files, batch, services, up, arguments)
+
+
+@contextmanager
+def _connected(arguments: Arguments) -> Iterator[list[Service]]:
+    """Yield the three services, those that are started for this run or those that are there."""
+    within_s = arguments.answer_within_s
+    with (
+        local_services(arguments.db_dir, arguments.unique) if arguments.local else nullcontext(arguments.urls) as urls,
+        ExitStack() as connections,
+    ):
+        yield [
+            Service(
+                name,
+                urls[name],
+                connections.enter_context(connect(urls[name], within_s or ANSWER_TIMEOUT_S)),
+                arguments.api_key,
+                within_s,
+            )
+            for name in SERVICES
+        ]
+
+
+def _verify(arguments: Arguments) -> int:
+    """Read the services, write what is not as it should be, and return the exit status."""
+    # Imported here, since thirty records need not wait for what nobody asked for.
+    from client import findings  # noqa: PLC0415
+    from client.batches import batches_of  # noqa: PLC0415
+    from client.verify import verify  # noqa: PLC0415
+
+    files = files_in(arguments.data) if arguments.data else {}
+    inputs = {name: batches_of(file, name, DEFAULT_BATCH) for name, file in files.items()}
+    with _connected(arguments) as services:
+        verified = verify({service.name: service.export for service in services}, inputs)
+    written = _write(verified, arguments.json, findings.show, findings.write_json)
+    return COMPLETE if verified.well and written else INCOMPLETE
 
 
 def _size_of(files: Mapping[str, Path]) -> int:
@@ -138,22 +165,27 @@ def _send_batches(
 
 def _finish(merged: Merged, *, interrupted: bool, arguments: Arguments) -> int:
     """Write the merged result, and return the exit status."""
-    written = _write(merged, arguments.json)
+    written = _write(merged, arguments.json, show, write_json)
     if interrupted:
         return INTERRUPTED
     return COMPLETE if merged.complete and written else INCOMPLETE
 
 
-def _write(merged: Merged, json_file: str | None) -> bool:
-    """Print the merged result, and write it for programs; tell whether all that was asked for could be written."""
+def _write(
+    result: Found,
+    json_file: str | None,
+    show: Callable[[Found, TextIO], None],
+    write_json: Callable[[Found, TextIO], None],
+) -> bool:
+    """Print the result, and write it for programs; tell whether all that was asked for could be written."""
     if json_file == "-":
-        write_json(merged, sys.stdout)
+        write_json(result, sys.stdout)
         return True
-    show(merged, sys.stdout)
+    show(result, sys.stdout)
     try:
         if json_file:
             with Path(json_file).open("w", encoding="utf-8") as out:
-                write_json(merged, out)
+                write_json(result, out)
     except OSError as error:
         _say(f"{json_file} could not be written: {error.strerror}.")
         return False

@@ -4,7 +4,7 @@ import json
 import re
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
@@ -25,6 +25,9 @@ _TOO_MANY = {413, 422}
 # Other answers from 400 to 499 than these are final.
 _NOT_NOW = {408, 429}
 _CLIENT_ERRORS = range(400, 500)
+_NDJSON = "application/x-ndjson"
+# Longer ones are no records, and would be held as a whole.
+_LONGEST_LINE_BYTES = 1 << 20
 _IN_FLIGHT = re.compile(r"^parallel_insert_in_flight (\d{1,9})$", re.MULTILINE)
 
 
@@ -117,7 +120,7 @@ class Service:
 
     def records(self, ids: Sequence[int], client: httpx.Client | None = None) -> bytes:
         """Return the stored records with those ids, in that order, a line of JSON each; raise `Unreadable` if not."""
-        accept = {"accept": "application/x-ndjson"}
+        accept = {"accept": _NDJSON}
         try:
             return self._read("POST", f"/{self.name}/lookup", client, json={"ids": ids}, headers=accept)
         except TooMany:
@@ -125,6 +128,41 @@ class Service:
             if not half:
                 raise
             return self.records(ids[:half], client) + self.records(ids[half:], client)
+
+    def export(self) -> Iterator[list[bytes]]:
+        """Yield all records by id, as they were at one moment: lines of JSON, some at a time.
+
+        Raises `Unreadable`, also where not all of them come. There is no limit to how long all may take, but to how
+        long nothing may come.
+        """
+        # Not by this service's own client, whose answers have to be there as a whole in time.
+        with httpx.Client(
+            base_url=self.url,
+            timeout=self.answer_within_s or ANSWER_TIMEOUT_S,
+            trust_env=False,
+            verify=_tls(needed=self.url.startswith("https:")),
+        ) as client:
+            try:
+                with client.stream("GET", f"/{self.name}", headers={"accept": _NDJSON}) as response:
+                    if response.status_code != HTTPStatus.OK:
+                        raise Unreadable(f"{self.name} can't be read: HTTP status {response.status_code}")
+                    if response.headers.get("content-type") != _NDJSON:
+                        raise Unreadable(f"{self.name} can't be read: it gives no lines of JSON")
+                    yield from self._lines(response.iter_bytes())
+            except httpx.RequestError as error:
+                raise Unreadable(f"{self.name} can't be read: {error or type(error).__name__}") from error
+
+    def _lines(self, pieces: Iterator[bytes]) -> Iterator[list[bytes]]:
+        """Yield the whole lines of each piece."""
+        begun = b""
+        for piece in pieces:
+            whole, end, begun = (begun + piece).rpartition(b"\n")
+            if end:
+                yield whole.split(b"\n")
+            elif len(begun) > _LONGEST_LINE_BYTES:
+                break
+        if begun:
+            raise Unreadable(f"{self.name} can't be read: a line has no end")
 
     def _read(self, method: str, path: str, client: httpx.Client | None = None, **options: Any) -> bytes:
         try:

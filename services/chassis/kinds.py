@@ -142,7 +142,7 @@ OF_ERRORS: dict[type[ServiceError], Kind] = {
         slug="overloaded",
         status=503,
         title="The service is busy",
-        meaning="Too much is waiting, or there are too many connections; nothing was done for this request."
+        meaning="Too much is waiting, or there are too many connections or exports; nothing was done for this request."
         " `Retry-After` says when to come back.",
         detail="Too many requests are waiting; nothing was done for this one.",
         sender=f"{_SEND_AGAIN} Many records go faster in one request to the batch route.",

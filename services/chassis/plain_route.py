@@ -6,6 +6,9 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match, request_response
 from starlette.types import Receive, Scope, Send
 
+# The key under which a request's scope says so.
+_IS_HEAD = "parallel_insert.is_head"
+
 
 class PlainRoute(APIRoute):
     """Stands in the OpenAPI document like any other; its endpoint declares no parameters but the request.
@@ -27,5 +30,10 @@ class PlainRoute(APIRoute):
         await super().handle(_head_as_get(scope), receive, send)
 
 
+def is_head(scope: Scope) -> bool:
+    """Tell whether no more than the head of the answer is asked for, so that a long body need not be made."""
+    return _IS_HEAD in scope
+
+
 def _head_as_get(scope: Scope) -> Scope:
-    return {**scope, "method": "GET"} if scope.get("method") == "HEAD" else scope
+    return {**scope, "method": "GET", _IS_HEAD: True} if scope.get("method") == "HEAD" else scope

@@ -133,6 +133,11 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stuck = None
         super().on_message_complete()
 
+    def resume_writing(self) -> None:
+        """Send on: so much of the answer has been read that there is room for more of it."""
+        self._stuck = None
+        super().resume_writing()
+
     def close_if_stuck(self, now_s: float, patience_s: float) -> None:
         """Close the connection where its other end has got no further for so long."""
         moved = self._moved()

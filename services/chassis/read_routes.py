@@ -12,9 +12,11 @@ from typing_extensions import TypedDict
 
 from services.chassis import errors
 from services.chassis.bodies import Parser
+from services.chassis.exports import Exports
 from services.chassis.fields import STRICT, Id
 from services.chassis.limits import read_json_body, refusals
 from services.chassis.openapi import json_answer, json_request, parameters
+from services.chassis.plain_route import is_head
 from services.chassis.problems import answers, raised_by
 from services.chassis.service import Service
 from services.chassis.store import MAX_ID
@@ -78,10 +80,12 @@ def _add_lookup(app: FastAPI, service: Service) -> None:
 
 def _add_list(app: FastAPI, service: Service) -> None:
     name, parser = service.resource.name, service.parser
+    exports = Exports(service.store, service.settings.export_timeout_s)
     hints = get_type_hints(service.resource.record, include_extras=True) | {"id": Id}
     after = Annotated[int, Field(ge=0, le=MAX_ID, description="Records with an id above this one.")]
     limit = Annotated[
-        int, Field(ge=1, le=_GREATEST_LIMIT, description=f"At most so many; {_DEFAULT_LIMIT} by default.")
+        int,
+        Field(ge=1, le=_GREATEST_LIMIT, description=f"At most so many; {_DEFAULT_LIMIT} by default, of NDJSON all."),
     ]
     fields: dict[str, Any] = {"after": after, "limit": limit, **hints}
     query: Parser[dict[str, Any]] = Parser(with_config(STRICT)(TypedDict("Query", fields, total=False)))  # type: ignore[operator]
@@ -96,20 +100,28 @@ def _add_list(app: FastAPI, service: Service) -> None:
         },
     }
 
+    listed = json_answer("One page, or everything as lines.", page_schema, page_example)
+    listed["content"][_NDJSON] = {"schema": {"type": "string"}}
+
     @app.get(
         f"/{name}",
         tags=[name],
         summary="List records by id",
-        description="Pages by keyset: follow `next` until it is null. Any field of the record filters by equality.",
+        description="Pages by keyset: follow `next` until it is null. Any field of the record filters by equality. With"
+        " `Accept: application/x-ndjson` the answer is all of it at once, a line of JSON each, as it was when it was"
+        " asked for: what the batch route takes. Without its end it is not all, and the connection is closed.",
         responses={
-            200: json_answer("One page.", page_schema, page_example),
-            **answers(raised_by(lambda: query.from_text([("limit", "0")])), *_READ_ERRORS),
+            200: listed,
+            **answers(raised_by(lambda: query.from_text([("limit", "0")])), errors.Overloaded, *_READ_ERRORS),
         },
         openapi_extra={"parameters": parameters(query.fields, where="query")},
     )
     async def page(request: Request) -> Response:
         wanted = query.from_text(request.query_params.multi_items())
-        after, limit = wanted.pop("after", 0), wanted.pop("limit", _DEFAULT_LIMIT)
+        after, limit = wanted.pop("after", 0), wanted.pop("limit", None)
+        if _NDJSON in request.headers.get("accept", ""):
+            return await exports.answer(after, limit, wanted, _NDJSON, head_only=is_head(request.scope))
+        limit = limit or _DEFAULT_LIMIT
         # One more than asked for tells whether there is a next page.
         rows = await service.store.page(after, limit + 1, wanted)
         items = b",".join(map(parser.to_json, rows[:limit]))

@@ -62,6 +62,14 @@ class Settings(BaseModel):
             " answer to be read, in seconds; then the connection is closed.",
         ),
     ] = 8.0
+    export_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="How long an export of many records may take, in seconds; then the connection is closed. Until"
+            " it has ended, the write-ahead log grows with every write.",
+        ),
+    ] = 600.0
     exit_on_stdin_eof: Annotated[
         bool, Field(description="Stop when standard input ends, so as not to outlive the program that holds it.")
     ] = False

@@ -1,6 +1,7 @@
 """What a service gives back, compared with what it was sent: real services, and a database that others change."""
 
 import json
+import socket
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -12,7 +13,7 @@ import pytest
 from client.read_back import compare_batch
 from client.services import Service, Unreadable, connect
 from tests.processes import RunningService
-from tests.upstream import answer, listening
+from tests.upstream import Behaviour, answer, listening
 
 
 @pytest.fixture
@@ -171,3 +172,50 @@ def test_a_service_that_is_gone_says_that_nothing_could_be_read_back() -> None:
     with httpx.Client(base_url=url, trust_env=False) as client:
         (difference,) = compared(Service("users", url, client), {1: '{"id":1,"name":"Ada","email":"a@b"}'})
     assert difference.startswith("users can't be read back")
+
+
+def exported(server: str) -> list[bytes]:
+    with connect(server) as client:
+        return [line for lines in Service("users", server, client, answer_within_s=1).export() for line in lines]
+
+
+def test_an_export_is_read_whole_however_it_comes_in_pieces(users: Service, new_id: int) -> None:
+    sent = {id_: f'{{"id":{id_},"name":"Søren","email":"a@b"}}' for id_ in range(new_id, new_id + 3_000)}
+    store(users, sent)
+    lines = exported(users.url)
+    assert set(lines) >= {line.encode() for line in sent.values()}
+    ids = [json.loads(line)["id"] for line in lines]
+    assert ids == sorted(ids)
+
+
+def in_pieces(*pieces: bytes) -> Behaviour:
+    """Answer with lines, in these pieces and no end."""
+
+    def behave(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n"
+        )
+        for piece in pieces:
+            connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+        if not pieces:
+            # It goes silent, until it is left.
+            connection.recv(1)
+
+    return behave
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "why"),
+    [
+        (answer("503 Service Unavailable", b"{}"), "HTTP status 503"),
+        (answer("302 Found", b"{}"), "HTTP status 302"),
+        (answer("200 OK", b'{"items":[],"next":null}'), "it gives no lines of JSON"),
+        (answer("200 OK", b'{"id":1}\n{"id":2}', "application/x-ndjson"), "a line has no end"),
+        (answer("200 OK", b"x" * 3_000_000, "application/x-ndjson"), "a line has no end"),
+        (in_pieces(b'{"id":1}\n', b'{"id":2}\n'), "incomplete chunked read"),
+        (in_pieces(), "timed out"),
+    ],
+)
+def test_an_export_that_is_not_all_there_is_none(behaviour: Behaviour, why: str) -> None:
+    with listening(behaviour) as server, pytest.raises(Unreadable, match=rf"^users can't be read: .*{why}"):
+        exported(server.url)

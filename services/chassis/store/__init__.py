@@ -1,6 +1,6 @@
 """One table behind one small interface; one module for each engine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -55,6 +55,14 @@ class Store(Protocol):
 
     async def ndjson(self, ids: Sequence[int]) -> bytes:
         """Return the records with those ids, each a line of JSON with its columns in order, in the order of the ids."""
+
+    def export(self, after: int, limit: int | None, equal: Mapping[str, Any]) -> AsyncGenerator[bytes]:
+        """Yield the records that `page` would return, all of them without a limit, as `ndjson` writes them, by id.
+
+        They come in blocks of whole lines, none of them empty, and all are of one snapshot: what was committed before
+        the first block was asked for, and nothing that is committed later. The snapshot is held until the generator
+        has ended or is closed, and no thread between two blocks. Raises where a block can't be read.
+        """
 
     async def missing(self, ids: Sequence[int]) -> list[int]:
         """Return those of the ids that no record has, ascending, each once."""

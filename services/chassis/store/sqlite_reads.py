@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from decimal import Decimal
@@ -11,12 +11,14 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from services.chassis.store import Row
+from services.chassis.store import MAX_ID, Row
 from services.chassis.store.decision import as_stored
 from services.chassis.store.sqlite_errors import refusal_of
 from services.chassis.store.sqlite_files import connect
 
 READER_THREADS = 4
+# How many rows of an export are read at a time: a few milliseconds' work, so that other reads get their turn.
+_EXPORT_BLOCK = 1_000
 
 
 class SqliteReads:
@@ -31,11 +33,12 @@ class SqliteReads:
         self._select_sql = f"SELECT {', '.join(columns)} FROM {table}"
         # Amounts are kept as text and given as numbers, exactly as they are kept.
         members = ", ".join(f"'{name}', {f'json({name})' if columns[name] is Decimal else name}" for name in columns)
-        # One row with everything, so that Python's global lock is taken back once and not for each record. A cross join
-        # keeps the order of its left side (sqlite.org/optoverview.html, "Manual control of query plans").
+        # One row with everything, so that Python's global lock is taken back once and not for each record.
+        self._lines = f"CAST(group_concat(json_object({members}) || char(10), '') AS BLOB)"
+        # A cross join keeps the order of its left side (sqlite.org/optoverview.html, "Manual control of query plans").
         self._ndjson_sql = (
-            f"SELECT CAST(group_concat(json_object({members}) || char(10), '') AS BLOB) FROM"
-            f" (SELECT {table}.* FROM json_each(?) AS wanted CROSS JOIN {table} ON {table}.id = wanted.value)"
+            f"SELECT {self._lines} FROM (SELECT {table}.* FROM json_each(?) AS wanted"
+            f" CROSS JOIN {table} ON {table}.id = wanted.value)"
         )
         self._reader_threads = ThreadPoolExecutor(READER_THREADS, thread_name_prefix=f"{table}-reader")
 
@@ -46,10 +49,8 @@ class SqliteReads:
 
     async def page(self, after: int, limit: int, equal: Mapping[str, Any]) -> list[Row]:
         """Return up to `limit` records with an id above `after` and those values, by id."""
-        conditions = "".join(f" AND {name} = :{name}" for name in equal)
         rows = await self._fetch(
-            f"{self._select_sql} WHERE id > :after{conditions} ORDER BY id LIMIT :limit",
-            {**as_stored(equal), "after": after, "limit": limit},
+            f"{self._select_sql} {_page_of(equal)}", {**as_stored(equal), "after": after, "limit": limit}
         )
         return [self._row(values) for values in rows]
 
@@ -57,6 +58,34 @@ class SqliteReads:
         """Return the records with those ids, each a line of JSON, in the order of the ids."""
         ((lines,),) = await self._fetch(self._ndjson_sql, (to_json(list(ids)).decode(),))
         return bytes(lines or b"")
+
+    async def export(self, after: int, limit: int | None, equal: Mapping[str, Any]) -> AsyncGenerator[bytes]:
+        """Yield the records that `page` would return as lines of JSON, in blocks; see `Store.export`."""
+        blocks = self._blocks(after, MAX_ID if limit is None else limit, equal)
+        step = self._reader_threads.submit(next, blocks, b"")
+        try:
+            while block := await asyncio.wrap_future(step):
+                # Until the next one is asked for, which may be long, no thread is taken from other reads.
+                yield block
+                step = self._reader_threads.submit(next, blocks, b"")
+        except sqlite3.Error as error:
+            raise refusal_of(error) from error
+        finally:
+            # Where this was cancelled, a thread may still be reading; then it is the one that closes the connection.
+            step.add_done_callback(lambda _: blocks.close())
+
+    def _blocks(self, after: int, limit: int, equal: Mapping[str, Any]) -> Generator[bytes]:
+        sql = f"SELECT {self._lines}, max(id), count(*) FROM ({self._select_sql} {_page_of(equal)})"
+        with closing(connect(self._path, "ro")) as db:
+            # One transaction sees one snapshot, from its first read to its end (sqlite.org/isolation.html).
+            db.execute("BEGIN")
+            while limit:
+                values = {**as_stored(equal), "after": after, "limit": min(limit, _EXPORT_BLOCK)}
+                lines, after, count = db.execute(sql, values).fetchone()
+                if not count:
+                    return
+                yield lines
+                limit -= count
 
     async def missing(self, ids: Sequence[int]) -> list[int]:
         """Return those of the ids that no record has, ascending, each once."""
@@ -83,3 +112,8 @@ class SqliteReads:
             return await asyncio.get_running_loop().run_in_executor(self._reader_threads, fetch)
         except sqlite3.Error as error:
             raise refusal_of(error) from error
+
+
+def _page_of(equal: Mapping[str, Any]) -> str:
+    conditions = "".join(f" AND {name} = :{name}" for name in equal)
+    return f"WHERE id > :after{conditions} ORDER BY id LIMIT :limit"
