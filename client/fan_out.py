@@ -9,10 +9,14 @@ from http import HTTPStatus
 from threading import Event, Thread
 
 from client.delivery import Answer, Parcel, deliver
+from client.lanes import Lane
 from client.records import Outcome, Record, Result
 from client.services import Service
 from client.start_line import StartLine
+from client.tally import Tally
 
+# What is wrong with an order that names a user or product that does not exist, or not yet.
+_UNKNOWN_REFERENCE = "unknown-reference"
 # How long Ctrl-C waits for requests that are under way.
 _STOPPED_WITHIN_S = 2.0
 
@@ -55,6 +59,10 @@ class FanOut:
         # When each service last gave a final answer; one that gives none for too long is left alone.
         self._answered_s: dict[str, float] = {}
         self._results: dict[Record, Result] = {}
+        self._tallies = {service.name: Tally() for service in services}
+        self._totals: Counter[str] = Counter()
+        # Whether users and products have settled: from then on an order that is refused stays refused.
+        self._settled = False
 
     def send(self, records: Sequence[Record]) -> Sent:
         """Send all records; return one result for each, in input order.
@@ -64,15 +72,20 @@ class FanOut:
         were scheduled.
         """
         settled_s = 0.0
+        self._totals.update(record.service for record in records)
         try:
             for wave in _waves(records):
                 settled_s = self._send_at_once(wave)
-            self._send_at_once([r.record for r in self._results.values() if _overtook(r, settled_s)])
+            self._send_at_once(self._settle(settled_s))
         except KeyboardInterrupt:
             self._interrupt()
         ended_s = time.perf_counter()
         results = [self._results.get(record) or _unanswered(record) for record in records]
         return Sent(results, ended_s - (self._released_s or ended_s), self._stop.is_set())
+
+    def lanes(self) -> list[Lane]:
+        """Return how far each service's records are; may be asked from any thread."""
+        return [self._tallies[name].lane(name, total, self._released_s) for name, total in self._totals.items()]
 
     def _send_at_once(self, records: Sequence[Record]) -> float:
         """Return when all have their answers: the time at which users and products had theirs."""
@@ -106,15 +119,16 @@ class FanOut:
                     if self._stop.is_set():
                         return
                     if self._has_fallen_silent(service.name):
-                        self._results[record] = Result(record, "undelivered", reasons=("the service fell silent",))
+                        self._take_down(Result(record, "undelivered", reasons=("the service fell silent",)))
                         continue
-                    answer = deliver(
-                        client, _parcel(record), give_up_after_s=self._give_up_after_s, stop=self._stop, start=start
-                    )
+                    with self._tallies[service.name].one_in_flight():
+                        answer = deliver(
+                            client, _parcel(record), give_up_after_s=self._give_up_after_s, stop=self._stop, start=start
+                        )
                     result = _result(record, answer)
                     if result.outcome != "undelivered":
                         self._answered_s[service.name] = result.ended_s
-                    self._results[record] = self._joined(result)
+                    self._take_down(self._joined(result))
         finally:
             # The others must not wait for a thread that failed before it came to the start.
             start()
@@ -127,6 +141,20 @@ class FanOut:
             return False
         since_s = max(released_s, self._answered_s.get(name, released_s))
         return time.perf_counter() - since_s > self._give_up_after_s
+
+    def _take_down(self, result: Result) -> None:
+        self._results[result.record] = result
+        if self._settled or result.problem != _UNKNOWN_REFERENCE:
+            self._tallies[result.record.service].add(result.outcome)
+
+    def _settle(self, settled_s: float) -> list[Record]:
+        """Return the orders that are to be sent once more; the other ones that were refused stay refused."""
+        self._settled = True
+        refused = [result for result in self._results.values() if result.problem == _UNKNOWN_REFERENCE]
+        early = [result.record for result in refused if result.last_sent_s < settled_s]
+        if final := len(refused) - len(early):
+            self._tallies["orders"].add("rejected", final)
+        return early
 
     def _joined(self, result: Result) -> Result:
         """Return the result of a record's last sending, counted together with an earlier one's."""
@@ -207,10 +235,6 @@ def _taken_from(queue: deque[Record]) -> Iterator[Record]:
     with suppress(IndexError):
         while True:
             yield queue.popleft()
-
-
-def _overtook(result: Result, settled_s: float) -> bool:
-    return result.problem == "unknown-reference" and result.last_sent_s < settled_s
 
 
 def _unanswered(record: Record) -> Result:

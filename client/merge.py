@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TextIO
 
 from client.read_back import Held
-from client.records import SERVICES, Result
+from client.records import OUTCOMES, SERVICES, Outcome, Result
 
 # Up to this many records, programs are given every one.
 GIVEN_IN_FULL = 1_000
@@ -23,7 +23,13 @@ class Summary:
     rejected: int
     undelivered: int
     stored: int | None
-    peak_in_flight: int
+    # The greatest number of requests that one service had at once; None of several.
+    peak_in_flight: int | None
+
+    @property
+    def outcomes(self) -> list[tuple[Outcome, int]]:
+        """Return how many have which outcome."""
+        return [(outcome, getattr(self, outcome)) for outcome in OUTCOMES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,19 @@ class Merged:
     @property
     def sent(self) -> int:
         """How many records there were."""
-        return sum(summary.sent for summary in self.summaries.values())
+        return self.total.sent
+
+    @property
+    def total(self) -> Summary:
+        """What became of all services' records."""
+        every = self.summaries.values()
+        stored = [summary.stored for summary in every if summary.stored is not None]
+        return Summary(
+            sum(summary.sent for summary in every),
+            **{outcome: sum(getattr(summary, outcome) for summary in every) for outcome in OUTCOMES},
+            stored=sum(stored) if len(stored) == len(every) else None,
+            peak_in_flight=None,
+        )
 
     def listed(self, in_full: int) -> Iterator[Result]:
         """Yield every result of up to so many, and of more records those that were not stored."""
@@ -48,7 +66,7 @@ class Merged:
     @property
     def complete(self) -> bool:
         """Whether every record has its final answer and the read-back agrees."""
-        return not self.differences and not any(summary.undelivered for summary in self.summaries.values())
+        return not self.differences and not self.total.undelivered
 
 
 def merge(results: Sequence[Result], held: Sequence[Held], elapsed_s: float) -> Merged:

@@ -15,6 +15,7 @@ from client.fan_out import FanOut
 from client.inputs import InputError, files_in, read_all
 from client.local import StartError, local_services
 from client.merge import Merged, merge, write_json
+from client.progress import shown
 from client.read_back import Held, count_of, read_back
 from client.records import SERVICES, Record, Result
 from client.rendering import show
@@ -87,7 +88,8 @@ def _send(records: Sequence[Record], services: Sequence[Service], up: set[str], 
     running = [service for service in services if service.name in up]
     threads = arguments.threads or DEFAULT_THREADS
     fan_out = FanOut(running, threads=threads, give_up_after_s=arguments.give_up_after_s)
-    sent = fan_out.send([record for record in records if record.service in up])
+    with shown(fan_out.lanes):
+        sent = fan_out.send([record for record in records if record.service in up])
     unsent = [
         Result(record, "undelivered", reasons=("the service does not answer",))
         for record in records
@@ -112,17 +114,16 @@ def _send_batches(
     """Send the files in batches while they are read, write what became of them, and return the exit status."""
     # Imported here, since thirty records need not wait for what a million take.
     from client.bulk import Bulk  # noqa: PLC0415
-    from client.progress import shown  # noqa: PLC0415
 
     threads = arguments.threads or FEWEST_THREADS
     bulk = Bulk(services, up, threads=threads, give_up_after_s=arguments.give_up_after_s)
-    with shown(bulk.tallies):
+    with shown(bulk.lanes):
         interrupted = bulk.send(files, size)
     counts: dict[str, int | None] = {}
     try:
         for service in (service for service in services if service.name in up):
             tally = bulk.tallies[service.name]
-            patience_s = 0.0 if interrupted or tally.undelivered else arguments.give_up_after_s
+            patience_s = 0.0 if interrupted or tally.outcomes["undelivered"] else arguments.give_up_after_s
             counts[service.name], unreadable = count_of(service, patience_s)
             tally.differences += unreadable
     except KeyboardInterrupt:

@@ -1,0 +1,98 @@
+"""The picture of a run that is under way: a lane for each service, as lines of a given width. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from client.records import OUTCOMES, SERVICES, Outcome
+from client.terminal import COLOURS, DIM, Line, Piece
+
+_GAP = "  "
+_NAME_COLUMNS = max(map(len, SERVICES))
+# What stands beside a bar is left out, from its end, rather than that the bar gets shorter than this.
+_SHORTEST_BAR, _LONGEST_BAR = 10, 40
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """How far one service's records are."""
+
+    name: str
+    # How many have which outcome.
+    outcomes: Mapping[Outcome, int]
+    in_flight: int
+    # How many there are in all, as far as that is known.
+    total: int
+    estimated: bool
+    # From the start to the last answer, or to now.
+    elapsed_s: float
+
+    @property
+    def done(self) -> int:
+        """How many have their outcome."""
+        return sum(self.outcomes.values())
+
+
+def frame(lanes: Sequence[Lane], columns: int, *, blocks: bool = True) -> list[Line]:
+    """Return a line for each lane, no longer than that; `blocks` tells whether it may be of more than ASCII."""
+    full, empty = ("━", "─") if blocks else ("#", "-")
+    facts = [_facts(lane) for lane in lanes]
+    # As wide in every lane, so that they stand below each other.
+    widths = [max(map(len, column)) for column in zip(*facts, strict=True)]
+    room = columns - _NAME_COLUMNS - len(_GAP)
+    while widths and room - _taken_by(widths) < _SHORTEST_BAR:
+        widths.pop()
+    bar_columns = max(0, min(_LONGEST_BAR, room - _taken_by(widths)))
+    return [
+        _clipped(
+            [
+                (lane.name.ljust(_NAME_COLUMNS) + _GAP, None),
+                *_bar(lane, bar_columns, full, empty),
+                *((_GAP + fact.rjust(width), None) for fact, width in zip(each, widths, strict=False)),
+            ],
+            columns,
+        )
+        for lane, each in zip(lanes, facts, strict=True)
+    ]
+
+
+def _facts(lane: Lane) -> tuple[str, ...]:
+    """Return what stands beside the bar, the most important first; of the same width from frame to frame."""
+    total = f"{'~' * lane.estimated}{lane.total:,}"
+    rate = lane.done / lane.elapsed_s if lane.elapsed_s > 0 else 0
+    return (
+        f"{_of(lane, 100):3}%",
+        f"{lane.done:,}/{total}".rjust(2 * len(total)),
+        f"{rate:,.0f}/s".rjust(len("99,999/s")),
+        (f"{lane.in_flight} in flight" if lane.done < lane.total else f"in {lane.elapsed_s:.2f} s").rjust(
+            len("10 in flight")
+        ),
+    )
+
+
+def _of(lane: Lane, whole: int) -> int:
+    """Return which part of the whole is done; all of it only at the very end."""
+    return min(whole, whole * lane.done // lane.total) if lane.total else 0
+
+
+def _taken_by(widths: Sequence[int]) -> int:
+    return sum(widths) + len(_GAP) * len(widths)
+
+
+def _bar(lane: Lane, columns: int, full: str, empty: str) -> list[Piece]:
+    left = filled = _of(lane, columns)
+    shares: dict[Outcome, int] = {}
+    for outcome in OUTCOMES[:0:-1]:
+        # Rounded up, so that one that was refused among a million is seen; what was created takes what is left.
+        shares[outcome] = min(left, -(-columns * lane.outcomes[outcome] // max(1, lane.total)))
+        left -= shares[outcome]
+    shares["created"] = left
+    return [*((full * shares[outcome], COLOURS[outcome]) for outcome in OUTCOMES), (empty * (columns - filled), DIM)]
+
+
+def _clipped(line: Line, columns: int) -> Line:
+    """Return what of the line has room."""
+    pieces: list[Piece] = []
+    for text, colour in line:
+        pieces.append((text[:columns], colour))
+        columns -= len(pieces[-1][0])
+    return [piece for piece in pieces if piece[0]]
