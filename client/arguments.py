@@ -38,6 +38,7 @@ class Arguments:
     urls: dict[str, str]
     local: bool
     db_dir: Path
+    compare: bool
     # None where the command is to choose.
     threads: int | None
     batch: int | None
@@ -67,6 +68,8 @@ def parse(argv: Sequence[str]) -> Arguments:
         parser.error(f"--answer-within must be more than 0 and at most {LONGEST_WAIT_S}")
     if given.json not in {None, "-"} and (Path(given.json).is_dir() or not Path(given.json).absolute().parent.is_dir()):
         parser.error(f"--json: {given.json} is no file that could be written")
+    if given.compare and not given.local:
+        parser.error("--compare needs --local: it sends to databases of its own")
     api_key = os.environ.get("API_KEY", "")
     if not (api_key.isascii() and api_key.isprintable()):
         parser.error("API_KEY must be of visible ASCII characters")
@@ -75,6 +78,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         urls=urls,
         local=given.local,
         db_dir=given.db_dir,
+        compare=given.compare,
         threads=given.threads,
         batch=given.batch,
         give_up_after_s=given.give_up_after,
@@ -123,6 +127,12 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=_CLIENT.parent / "databases",
         help="where --local keeps the three databases (default: databases/ in the project)",
+    )
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="with --local: send the same records once more, one after another, to copies of the databases, and say"
+        " how much time was saved",
     )
     parser.add_argument(
         "--threads",

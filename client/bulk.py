@@ -56,9 +56,12 @@ class Bulk:
         # Whether a thread ended by a defect of this program, and left records without their outcome.
         self.failed = False
         self.elapsed_s = 0.0
+        # The same with threads, connections and the way to the barrier.
+        self.took_s = 0.0
 
     def send(self, files: Mapping[str, Path], size: int) -> bool:
         """Send the files' rows, `size` in a batch, and read them back; tell whether it was interrupted."""
+        began_s = time.perf_counter()
         waves = self._waves = {name: Waves(file, name, size, self.not_stored) for name, file in files.items()}
         batches = {name: wave.first() for name, wave in waves.items()}
         self._finished = {name: Event() for name in files}
@@ -71,7 +74,6 @@ class Bulk:
             )
             for name in files
         }
-        began_s = time.perf_counter()
         try:
             for crew in crews.values():
                 crew.start()
@@ -82,7 +84,8 @@ class Bulk:
             self._interrupt(files)
             return True
         finally:
-            self.elapsed_s = time.perf_counter() - (self._start_line.released_s or began_s)
+            ended_s = time.perf_counter()
+            self.elapsed_s, self.took_s = ended_s - (self._start_line.released_s or began_s), ended_s - began_s
         return False
 
     def merged(self, counts: Mapping[str, int | None]) -> Merged:

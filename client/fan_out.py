@@ -26,7 +26,10 @@ class Sent:
     """What a fan-out came to: one result for each record, whether or not it was interrupted."""
 
     results: list[Result]
+    # From the release of the barrier to the last answer.
     elapsed_s: float
+    # The same with threads, connections and the way to the barrier.
+    took_s: float
     interrupted: bool
 
 
@@ -71,7 +74,7 @@ class FanOut:
         users and products have settled; that answer is final, so a run's results do not depend on how its threads
         were scheduled.
         """
-        settled_s = 0.0
+        began_s, settled_s = time.perf_counter(), 0.0
         self._totals.update(record.service for record in records)
         try:
             for wave in _waves(records):
@@ -81,7 +84,7 @@ class FanOut:
             self._interrupt()
         ended_s = time.perf_counter()
         results = [self._results.get(record) or _unanswered(record) for record in records]
-        return Sent(results, ended_s - (self._released_s or ended_s), self._stop.is_set())
+        return Sent(results, ended_s - (self._released_s or ended_s), ended_s - began_s, self._stop.is_set())
 
     def lanes(self) -> list[Lane]:
         """Return how far each service's records are; may be asked from any thread."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from client.records import OUTCOMES, SERVICES, Outcome
-from client.terminal import COLOURS, DIM, Line, Piece
+from client.terminal import BOLD, COLOURS, DIM, Line, Piece
 
 _GAP = "  "
 _NAME_COLUMNS = max(map(len, SERVICES))
@@ -31,51 +31,57 @@ class Lane:
         """How many have their outcome."""
         return sum(self.outcomes.values())
 
+    @property
+    def rate(self) -> str:
+        """How many a second, in words."""
+        return f"{self.done / self.elapsed_s if self.elapsed_s > 0 else 0:,.0f}/s"
 
-def frame(lanes: Sequence[Lane], columns: int, *, blocks: bool = True) -> list[Line]:
-    """Return a line for each lane, no longer than that; `blocks` tells whether it may be of more than ASCII."""
-    full, empty = ("━", "─") if blocks else ("#", "-")
+    @property
+    def in_all(self) -> str:
+        """How many there are, in words."""
+        return f"{'~' * self.estimated}{self.total:,}"
+
+
+def in_words(lane: Lane) -> str:
+    """Return the lane where nothing can be drawn."""
+    return f"{lane.name} {lane.done:,} of {lane.in_all} ({lane.rate})"
+
+
+def frame(lanes: Sequence[Lane], columns: int, *, title: str = "", ascii_only: bool = False) -> list[Line]:
+    """Return a line for each lane, below the title if there is one; none is longer than that."""
     facts = [_facts(lane) for lane in lanes]
     # As wide in every lane, so that they stand below each other.
     widths = [max(map(len, column)) for column in zip(*facts, strict=True)]
-    room = columns - _NAME_COLUMNS - len(_GAP)
-    while widths and room - _taken_by(widths) < _SHORTEST_BAR:
+    while widths and _room_for_bar(columns, widths) < _SHORTEST_BAR:
         widths.pop()
-    bar_columns = max(0, min(_LONGEST_BAR, room - _taken_by(widths)))
-    return [
-        _clipped(
-            [
-                (lane.name.ljust(_NAME_COLUMNS) + _GAP, None),
-                *_bar(lane, bar_columns, full, empty),
-                *((_GAP + fact.rjust(width), None) for fact, width in zip(each, widths, strict=False)),
-            ],
-            columns,
-        )
-        for lane, each in zip(lanes, facts, strict=True)
-    ]
+    bar_columns = max(0, min(_LONGEST_BAR, _room_for_bar(columns, widths)))
+    glyphs = ("#", "-") if ascii_only else ("━", "─")
+    lines: list[Line] = [[(title, BOLD)]] if title else []
+    for lane, texts in zip(lanes, facts, strict=True):
+        name = (lane.name.ljust(_NAME_COLUMNS) + _GAP, None)
+        beside = [(_GAP + text.rjust(width), None) for text, width in zip(texts, widths, strict=False)]
+        lines.append([name, *_bar(lane, bar_columns, *glyphs), *beside])
+    return [_clipped(line, columns) for line in lines]
 
 
 def _facts(lane: Lane) -> tuple[str, ...]:
     """Return what stands beside the bar, the most important first; of the same width from frame to frame."""
-    total = f"{'~' * lane.estimated}{lane.total:,}"
-    rate = lane.done / lane.elapsed_s if lane.elapsed_s > 0 else 0
+    now = f"{lane.in_flight} in flight" if lane.done < lane.total else f"in {lane.elapsed_s:.2f} s"
     return (
         f"{_of(lane, 100):3}%",
-        f"{lane.done:,}/{total}".rjust(2 * len(total)),
-        f"{rate:,.0f}/s".rjust(len("99,999/s")),
-        (f"{lane.in_flight} in flight" if lane.done < lane.total else f"in {lane.elapsed_s:.2f} s").rjust(
-            len("10 in flight")
-        ),
+        f"{lane.done:,}/{lane.in_all}".rjust(2 * len(lane.in_all)),
+        lane.rate.rjust(len("99,999/s")),
+        now.rjust(len("10 in flight")),
     )
+
+
+def _room_for_bar(columns: int, widths: Sequence[int]) -> int:
+    return columns - _NAME_COLUMNS - len(_GAP) - sum(widths) - len(_GAP) * len(widths)
 
 
 def _of(lane: Lane, whole: int) -> int:
     """Return which part of the whole is done; all of it only at the very end."""
     return min(whole, whole * lane.done // lane.total) if lane.total else 0
-
-
-def _taken_by(widths: Sequence[int]) -> int:
-    return sum(widths) + len(_GAP) * len(widths)
 
 
 def _bar(lane: Lane, columns: int, full: str, empty: str) -> list[Piece]:

@@ -33,6 +33,16 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """How long the same records took at once and one after another, with threads and connections, in seconds."""
+
+    concurrent_s: float
+    sequential_s: float
+    # Whether every record ended the same both ways.
+    same_outcomes: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Merged:
     """The whole run. `differences` says in words where the read-back is not what was acknowledged."""
 
@@ -41,6 +51,7 @@ class Merged:
     results: Iterable[Result]
     elapsed_s: float
     differences: list[str]
+    comparison: Comparison | None = None
 
     @property
     def sent(self) -> int:
@@ -61,12 +72,14 @@ class Merged:
 
     def listed(self, in_full: int) -> Iterator[Result]:
         """Yield every result of up to so many, and of more records those that were not stored."""
-        return (r for r in self.results if self.sent <= in_full or r.outcome not in {"created", "unchanged"})
+        every = self.sent <= in_full
+        return (r for r in self.results if every or r.outcome not in {"created", "unchanged"})
 
     @property
     def complete(self) -> bool:
-        """Whether every record has its final answer and the read-back agrees."""
-        return not self.differences and not self.total.undelivered
+        """Whether every record has its final answer, and the read-back agrees, and the comparison if there is one."""
+        same = self.comparison is None or self.comparison.same_outcomes
+        return same and not self.differences and not self.total.undelivered
 
 
 def merge(results: Sequence[Result], held: Sequence[Held], elapsed_s: float) -> Merged:
@@ -96,6 +109,8 @@ def write_json(merged: Merged, out: TextIO) -> None:
     """Write the merged result for programs, a result at a time; of many records, those that were not stored."""
     summary: dict[str, object] = {name: asdict(summary) for name, summary in merged.summaries.items()}
     summary["elapsed_s"] = round(merged.elapsed_s, 6)
+    if merged.comparison:
+        summary["compare"] = asdict(merged.comparison)
     out.write(f'{{"summary": {json.dumps(summary)},\n"differences": {json.dumps(merged.differences)},\n"results": [')
     before = "\n"
     for result in merged.listed(GIVEN_IN_FULL):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TextIO
 
-from client.merge import Merged, Summary
+from client.merge import Comparison, Merged, Summary
 from client.records import OUTCOMES, Result
 from client.table import GAP, Row, table, width_of, wrapped
 from client.terminal import COLOURS, DIM, GREEN, RED, Line, is_colourful, painted, size_of
@@ -32,6 +32,8 @@ def lines_of(merged: Merged, columns: int | None) -> Iterator[Line]:
     yield from _summaries([*merged.summaries.items(), ("total", merged.total)], columns)
     yield ()
     yield from _verdict(merged, columns)
+    if merged.comparison:
+        yield from _compared(merged.comparison, columns)
 
 
 def _plain(*texts: str) -> Row:
@@ -92,3 +94,15 @@ def _verdict(merged: Merged, columns: int | None) -> Iterator[Line]:
     yield from _text(f"{sent} Read back: NOT ALL IS AS IT WAS ACKNOWLEDGED.", columns, RED)
     for difference in merged.differences:
         yield from _text(f"{GAP}{difference}", columns, RED)
+
+
+def _compared(comparison: Comparison, columns: int | None) -> Iterator[Line]:
+    saved_s = comparison.sequential_s - comparison.concurrent_s
+    times = f"{comparison.sequential_s / comparison.concurrent_s:.1f} times as fast, {saved_s:.3f} s saved"
+    yield from _text(
+        f"Compared, threads and connections included: {comparison.concurrent_s:.3f} s at the same time,"
+        f" {comparison.sequential_s:.3f} s one after another: {times if saved_s > 0 else 'nothing saved'}.",
+        columns,
+    )
+    if not comparison.same_outcomes:
+        yield from _text("One after another, NOT EVERY RECORD ENDED THE SAME.", columns, RED)

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 if not __package__:
@@ -14,7 +15,7 @@ from client.arguments import DEFAULT_BATCH, DEFAULT_THREADS, FEWEST_THREADS, LAR
 from client.fan_out import FanOut
 from client.inputs import InputError, files_in, read_all
 from client.local import StartError, local_services
-from client.merge import Merged, merge, write_json
+from client.merge import Comparison, Merged, merge, write_json
 from client.progress import shown
 from client.read_back import Held, count_of, read_back
 from client.records import SERVICES, Record, Result
@@ -36,23 +37,14 @@ def main(argv: Sequence[str]) -> int:
             local_services(arguments.db_dir) if arguments.local else nullcontext(arguments.urls) as urls,
             ExitStack() as connections,
         ):
-            within_s = arguments.answer_within_s
-            services = [
-                Service(
-                    name,
-                    urls[name],
-                    connections.enter_context(connect(urls[name], within_s or ANSWER_TIMEOUT_S)),
-                    arguments.api_key,
-                    within_s,
-                )
-                for name in SERVICES
-            ]
+            services = _connected(urls, arguments, connections)
             up = _up(services, arguments.give_up_after_s)
             if not up:
                 return INCOMPLETE
+            others = _others(arguments, connections)
             if batch == 1:
-                return _send(records, services, up, arguments)
-            return _send_batches(files, batch, services, up, arguments)
+                return _send(records, services, up, others, arguments)
+            return _send_batches(files, services, up, others, arguments)
     except InputError as error:
         _say(str(error))
         return USAGE
@@ -70,6 +62,34 @@ def _size_of(files: Mapping[str, Path]) -> int:
         raise InputError(f"{error.filename}: {error.strerror}.") from error
 
 
+def _connected(urls: Mapping[str, str], arguments: Arguments, connections: ExitStack) -> list[Service]:
+    within_s = arguments.answer_within_s
+    return [
+        Service(
+            name,
+            urls[name],
+            connections.enter_context(connect(urls[name], within_s or ANSWER_TIMEOUT_S)),
+            arguments.api_key,
+            within_s,
+        )
+        for name in SERVICES
+    ]
+
+
+def _others(arguments: Arguments, connections: ExitStack) -> list[Service]:
+    """Return the services that the records are sent to one after another, where that is asked for."""
+    if not arguments.compare:
+        return []
+    # Imported here, since it is seldom asked for.
+    from client.compare import services_on_copies  # noqa: PLC0415
+
+    urls = connections.enter_context(services_on_copies(arguments.db_dir))
+    services = _connected(urls, arguments, connections)
+    # Both ways begin with services that have answered.
+    _up(services, arguments.give_up_after_s)
+    return services
+
+
 def _up(services: Sequence[Service], give_up_after_s: float) -> set[str]:
     """Return the names of the services that answer, and say what to do about the others."""
     # Asked at the same time, so that silent ones are waited for once and not three times.
@@ -83,7 +103,13 @@ def _up(services: Sequence[Service], give_up_after_s: float) -> set[str]:
     return {service.name for service, answer in answers.items() if answer}
 
 
-def _send(records: Sequence[Record], services: Sequence[Service], up: set[str], arguments: Arguments) -> int:
+def _send(
+    records: Sequence[Record],
+    services: Sequence[Service],
+    up: set[str],
+    others: Sequence[Service],
+    arguments: Arguments,
+) -> int:
     """Send the records one by one, read them back, write what became of them, and return the exit status."""
     running = [service for service in services if service.name in up]
     threads = arguments.threads or DEFAULT_THREADS
@@ -96,40 +122,56 @@ def _send(records: Sequence[Record], services: Sequence[Service], up: set[str], 
         if record.service not in up
     ]
     held: list[Held] = []
+    comparison: Comparison | None = None
     interrupted = sent.interrupted
     try:
         silent = {r.record.service for r in sent.results if r.outcome == "undelivered"}
         for service in running:
             patience_s = 0.0 if sent.interrupted or service.name in silent else arguments.give_up_after_s
             held.append(read_back(service, sent.results, patience_s))
+        if others and not interrupted:
+            from client.compare import compare_records  # noqa: PLC0415
+
+            comparison = compare_records(sent, records, others, arguments.give_up_after_s)
     except KeyboardInterrupt:
         # What is known is still shown.
         interrupted = True
-    return _finish(merge([*sent.results, *unsent], held, sent.elapsed_s), interrupted=interrupted, arguments=arguments)
+    merged = replace(merge([*sent.results, *unsent], held, sent.elapsed_s), comparison=comparison)
+    return _finish(merged, interrupted=interrupted, arguments=arguments)
 
 
 def _send_batches(
-    files: Mapping[str, Path], size: int, services: Sequence[Service], up: set[str], arguments: Arguments
+    files: Mapping[str, Path],
+    services: Sequence[Service],
+    up: set[str],
+    others: Sequence[Service],
+    arguments: Arguments,
 ) -> int:
     """Send the files in batches while they are read, write what became of them, and return the exit status."""
     # Imported here, since thirty records need not wait for what a million take.
     from client.bulk import Bulk  # noqa: PLC0415
 
-    threads = arguments.threads or FEWEST_THREADS
+    size, threads = arguments.batch or DEFAULT_BATCH, arguments.threads or FEWEST_THREADS
     bulk = Bulk(services, up, threads=threads, give_up_after_s=arguments.give_up_after_s)
     with shown(bulk.lanes):
         interrupted = bulk.send(files, size)
     counts: dict[str, int | None] = {}
+    comparison: Comparison | None = None
     try:
         for service in (service for service in services if service.name in up):
             tally = bulk.tallies[service.name]
             patience_s = 0.0 if interrupted or tally.outcomes["undelivered"] else arguments.give_up_after_s
             counts[service.name], unreadable = count_of(service, patience_s)
             tally.differences += unreadable
+        if others and not interrupted:
+            from client.compare import compare_batches  # noqa: PLC0415
+
+            comparison = compare_batches(bulk, files, size, others, arguments.give_up_after_s)
     except KeyboardInterrupt:
         # What is known is still shown.
         interrupted = True
-    status = _finish(bulk.merged(counts), interrupted=interrupted, arguments=arguments)
+    merged = replace(bulk.merged(counts), comparison=comparison)
+    status = _finish(merged, interrupted=interrupted, arguments=arguments)
     for error in bulk.unreadable.values():
         _say(f"{error} What follows was not sent.")
     return USAGE if bulk.unreadable and not interrupted else status
