@@ -7,11 +7,10 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from io import TextIOWrapper
 from itertools import islice
 from json.encoder import encode_basestring
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 from client.inputs import NUMBER, NUMERIC, InputError, id_of
 from client.json_items import LineError, json_items
@@ -23,8 +22,8 @@ _LEADING_ID = re.compile(rb'\{"id": ?([0-9]{1,18})[,}]')
 _NUMBERS = re.compile(rf"(?:{NUMBER.pattern})(?:\n(?:{NUMBER.pattern}))*")
 
 Item = TypeVar("Item")
-# Rows as they are sent, and the lines that they stand on.
-_Portion = tuple[Sequence[int], list[bytes]]
+# The lines that rows stand on, the rows as they are sent, and how many bytes of the file have been read.
+_Portion = tuple[Sequence[int], list[bytes], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +66,9 @@ def batches_of(file: Path, service: str, size: int) -> Iterator[Batch]:
     try:
         if not (file_bytes := file.stat().st_size):
             raise InputError(f"{file} is empty.")
-        with file.open("rb") as source:
-            for lines, rows in _READERS[file.suffix](source, size):
-                if rows:
-                    yield Batch(service, file.name, lines, rows, _ids_of(rows), source.tell() / file_bytes)
+        for lines, rows, read_bytes in _READERS[file.suffix](file, size):
+            if rows:
+                yield Batch(service, file.name, lines, rows, _ids_of(rows), read_bytes / file_bytes)
     except OSError as error:
         raise InputError(f"{file}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
@@ -104,42 +102,46 @@ def _in_portions(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
         yield portion
 
 
-def _ndjson_rows(source: BinaryIO, size: int) -> Iterator[_Portion]:
-    if source.read(len(BOM_UTF8)) != BOM_UTF8:
-        source.seek(0)
-    first = 1
-    for rows in _in_portions(iter(partial(source.readline, _LONGEST_LINE_BYTES), b""), size):
-        if max(map(len, rows)) == _LONGEST_LINE_BYTES:
-            raise LineError(first, "from here on a line is too long to be a record")
-        rows[-1] = rows[-1].removesuffix(b"\n") + b"\n"
-        lines: Sequence[int] = range(first, first + len(rows))
-        first += len(rows)
-        if any(map(bytes.isspace, rows)):
-            lines = [line for line, row in zip(lines, rows, strict=True) if not row.isspace()]
-            yield lines, [row for row in rows if not row.isspace()]
-            continue
-        yield lines, rows
+def _ndjson_rows(file: Path, size: int) -> Iterator[_Portion]:
+    with file.open("rb") as source:
+        if source.read(len(BOM_UTF8)) != BOM_UTF8:
+            source.seek(0)
+        first = 1
+        for rows in _in_portions(iter(partial(source.readline, _LONGEST_LINE_BYTES), b""), size):
+            if max(map(len, rows)) == _LONGEST_LINE_BYTES:
+                raise LineError(first, "from here on a line is too long to be a record")
+            rows[-1] = rows[-1].removesuffix(b"\n") + b"\n"
+            lines: Sequence[int] = range(first, first + len(rows))
+            first += len(rows)
+            if any(map(bytes.isspace, rows)):
+                lines = [line for line, row in zip(lines, rows, strict=True) if not row.isspace()]
+                yield lines, [row for row in rows if not row.isspace()], source.tell()
+                continue
+            yield lines, rows, source.tell()
 
 
-def _json_rows(source: BinaryIO, size: int) -> Iterator[_Portion]:
-    for portion in _in_portions(json_items(TextIOWrapper(source, encoding="utf-8-sig")), size):
-        # Line breaks stand between values alone, where they mean as much as spaces.
-        rows = [text.replace("\n", " ").replace("\r", " ").encode() + b"\n" for _, text in portion]
-        yield [line for line, _ in portion], rows
+def _json_rows(file: Path, size: int) -> Iterator[_Portion]:
+    with file.open(encoding="utf-8-sig") as source:
+        for portion in _in_portions(json_items(source), size):
+            # Line breaks stand between values alone, where they mean as much as spaces.
+            rows = [text.replace("\n", " ").replace("\r", " ").encode() + b"\n" for _, text in portion]
+            yield [line for line, _ in portion], rows, source.buffer.tell()
 
 
-def _csv_rows(source: BinaryIO, size: int) -> Iterator[_Portion]:
-    rows = csv.reader(TextIOWrapper(source, encoding="utf-8-sig", newline=""), strict=True)
-    try:
-        columns = next(rows, [])
-        for portion in _in_portions(((rows.line_num, row) for row in rows), size):
-            cells = [row for _, row in portion if row]
-            yield (
-                [line for line, row in portion if row],
-                _all_at_once(columns, cells) or [_as_json(columns, row).encode() for row in cells],
-            )
-    except csv.Error as error:
-        raise LineError(rows.line_num, str(error)) from error
+def _csv_rows(file: Path, size: int) -> Iterator[_Portion]:
+    with file.open(encoding="utf-8-sig", newline="") as source:
+        rows = csv.reader(source, strict=True)
+        try:
+            columns = next(rows, [])
+            for portion in _in_portions(((rows.line_num, row) for row in rows), size):
+                cells = [row for _, row in portion if row]
+                yield (
+                    [line for line, row in portion if row],
+                    _all_at_once(columns, cells) or [_as_json(columns, row).encode() for row in cells],
+                    source.buffer.tell(),
+                )
+        except csv.Error as error:
+            raise LineError(rows.line_num, str(error)) from error
 
 
 def _all_at_once(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[bytes] | None:
@@ -169,7 +171,7 @@ def _as_json(columns: Sequence[str], row: Sequence[str]) -> str:
     return "{" + ",".join(members) + "}\n"
 
 
-_READERS: dict[str, Callable[[BinaryIO, int], Iterator[_Portion]]] = {
+_READERS: dict[str, Callable[[Path, int], Iterator[_Portion]]] = {
     ".csv": _csv_rows,
     ".json": _json_rows,
     ".ndjson": _ndjson_rows,

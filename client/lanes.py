@@ -38,8 +38,13 @@ class Lane:
 
     @property
     def in_all(self) -> str:
-        """How many there are, in words."""
-        return f"{'~' * self.estimated}{self.total:,}"
+        """How many there are, in words; an estimate says no more than two digits."""
+        return f"~{round(self.total, 2 - len(str(self.total))):,}" if self.estimated else f"{self.total:,}"
+
+    @property
+    def over(self) -> bool:
+        """Whether all have their outcome."""
+        return 0 < self.total <= self.done and not self.estimated
 
 
 def in_words(lane: Lane) -> str:
@@ -66,7 +71,7 @@ def frame(lanes: Sequence[Lane], columns: int, *, title: str = "", ascii_only: b
 
 def _facts(lane: Lane) -> tuple[str, ...]:
     """Return what stands beside the bar, the most important first; of the same width from frame to frame."""
-    now = f"{lane.in_flight} in flight" if lane.done < lane.total else f"in {lane.elapsed_s:.2f} s"
+    now = f"{lane.in_flight} in flight" if not lane.over else f"in {lane.elapsed_s:.2f} s"
     return (
         f"{_of(lane, 100):3}%",
         f"{lane.done:,}/{lane.in_all}".rjust(2 * len(lane.in_all)),

@@ -59,7 +59,8 @@ def _drawn(lanes: Sequence[Lane], title: str, before: Sequence[Line]) -> Sequenc
     colourful = is_colourful(sys.stderr)
     text = "".join(f"{painted(line, colourful=colourful)}\x1b[K\n" for line in lines)
     # In one piece, so that no picture is ever seen half drawn.
-    sys.stderr.write((f"\r\x1b[{up}A" if up else "") + text + "\x1b[J")
+    # What a narrower window has broken is taken away first: terminals remember which rows belong together.
+    sys.stderr.write((f"\r\x1b[{up}A" if up else "") + ("\x1b[J" if up > len(before) else "") + text + "\x1b[J")
     sys.stderr.flush()
     return lines
 

@@ -34,9 +34,10 @@ def table(
         parts = wrapped(last, room)
         first = [] if below else [(parts.pop(0), colour)]
         yield _joined([*cells, *first], gap)
-        if number == 0 and not below:
-            yield _joined([("-" * width, None) for width in [*widths[:-1], room]], gap)
-        yield from ([(" " * indent + part, colour)] for part in parts if part.strip())
+        if number == 0:
+            yield _joined([("-" * width, None) for width in [*widths[:-1], *([] if below else [room])]], gap)
+        elif first or last.strip():
+            yield from ([(" " * indent + part, colour)] for part in parts)
 
 
 def width_of(rows: Sequence[Row], gap: str = GAP) -> int:
@@ -48,7 +49,7 @@ def width_of(rows: Sequence[Row], gap: str = GAP) -> int:
 def wrapped(text: str, columns: int | None) -> list[str]:
     """Return the text in parts, one or more, none longer than that."""
     if columns is None or len(text.rstrip()) <= columns:
-        return [text]
+        return [text.rstrip()]
     return wrap(text, max(1, columns))
 
 

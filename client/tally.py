@@ -65,10 +65,8 @@ class Tally:
     def lane(self, name: str, total: int, began_s: float | None, *, estimated: bool = False) -> Lane:
         """Return how far it is, of so many records; `began_s` is on the clock of `time.perf_counter`."""
         with self._lock:
-            outcomes = dict(self.outcomes)
-        now_s = time.perf_counter()
-        ended_s = self.answered_s if sum(outcomes.values()) >= total else now_s
-        return Lane(name, outcomes, self.in_flight, total, estimated, ended_s - (began_s or now_s))
+            ended_s = self.answered_s if 0 < total <= self.sent else time.perf_counter()
+            return Lane(name, dict(self.outcomes), self.in_flight, total, estimated, ended_s - (began_s or ended_s))
 
     def summary(self, stored: int | None) -> Summary:
         """Return it with what the service holds in all, where that is known."""
