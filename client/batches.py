@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +11,7 @@ from functools import partial
 from itertools import islice
 from json.encoder import encode_basestring
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, Any, TypeVar
 
 from client.inputs import NUMBER, NUMERIC, InputError, id_of
 from client.json_items import LineError, json_items
@@ -102,6 +103,11 @@ def _in_portions(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
         yield portion
 
 
+def _read_of(source: IO[Any]) -> int:
+    """Return how many bytes of the file have been read, those that are read ahead among them."""
+    return os.lseek(source.fileno(), 0, os.SEEK_CUR)
+
+
 def _ndjson_rows(file: Path, size: int) -> Iterator[_Portion]:
     with file.open("rb") as source:
         if source.read(len(BOM_UTF8)) != BOM_UTF8:
@@ -115,9 +121,9 @@ def _ndjson_rows(file: Path, size: int) -> Iterator[_Portion]:
             first += len(rows)
             if any(map(bytes.isspace, rows)):
                 lines = [line for line, row in zip(lines, rows, strict=True) if not row.isspace()]
-                yield lines, [row for row in rows if not row.isspace()], source.tell()
+                yield lines, [row for row in rows if not row.isspace()], _read_of(source)
                 continue
-            yield lines, rows, source.tell()
+            yield lines, rows, _read_of(source)
 
 
 def _json_rows(file: Path, size: int) -> Iterator[_Portion]:
@@ -125,7 +131,7 @@ def _json_rows(file: Path, size: int) -> Iterator[_Portion]:
         for portion in _in_portions(json_items(source), size):
             # Line breaks stand between values alone, where they mean as much as spaces.
             rows = [text.replace("\n", " ").replace("\r", " ").encode() + b"\n" for _, text in portion]
-            yield [line for line, _ in portion], rows, source.buffer.tell()
+            yield [line for line, _ in portion], rows, _read_of(source)
 
 
 def _csv_rows(file: Path, size: int) -> Iterator[_Portion]:
@@ -138,7 +144,7 @@ def _csv_rows(file: Path, size: int) -> Iterator[_Portion]:
                 yield (
                     [line for line, row in portion if row],
                     _all_at_once(columns, cells) or [_as_json(columns, row).encode() for row in cells],
-                    source.buffer.tell(),
+                    _read_of(source),
                 )
         except csv.Error as error:
             raise LineError(rows.line_num, str(error)) from error
