@@ -41,7 +41,8 @@ class Waves:
     def rows_in_all(self) -> tuple[int, bool]:
         """Return how many rows the file has, and whether that is an estimate, as it is until the file has been read."""
         rows, share = self._read
-        return (rows, False) if self._read_to_end or not share else (max(rows, round(rows / share)), True)
+        estimate = max(rows, round(rows / share)) if share else 0
+        return (rows, False) if self._read_to_end else (estimate, True)
 
     def second(self) -> Iterator[Batch]:
         """Yield the other records of ids that occur more than once, to be sent in this order."""
