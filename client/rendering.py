@@ -85,7 +85,9 @@ def _or_unknown(count: int | None) -> str:
 
 
 def _verdict(merged: Merged, columns: int | None) -> Iterator[Line]:
-    rate = f", {merged.sent / merged.elapsed_s:,.0f} a second" if merged.sent > LISTED else ""
+    # A run that is interrupted before its threads are released takes no time.
+    rated = merged.sent > LISTED and merged.elapsed_s > 0
+    rate = f", {merged.sent / merged.elapsed_s:,.0f} a second" if rated else ""
     sent = f"{merged.sent:,} records in {merged.elapsed_s:.3f} s{rate}."
     if not merged.differences:
         said = f"{sent} Read back: the services hold what they acknowledged."

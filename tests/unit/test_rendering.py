@@ -134,3 +134,8 @@ def test_a_comparison_says_what_is_saved_and_whether_all_ended_the_same(
 def test_what_no_service_says_it_holds_is_not_known_in_all() -> None:
     merged = merge([result("users", 1)], [Held("users", 1, [])], 0.1)
     assert [line.split()[6] for line in texts(merged, None)[6:10]] == ["1", "?", "?", "?"]
+
+
+def test_a_run_that_is_interrupted_before_it_began_is_shown_too() -> None:
+    merged = merge([result("users", number, "undelivered") for number in range(1, 200)], [], 0.0)
+    assert texts(merged, None)[-1].startswith("199 records in 0.000 s. Read back: ")
