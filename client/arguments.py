@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,7 @@ class Arguments:
     db_dir: Path
     # By service, the fields of which no two records may have the same values.
     unique: Mapping[str, Sequence[str]]
+    compare: bool
     # None where the command is to choose.
     threads: int | None
     batch: int | None
@@ -62,32 +63,16 @@ def parse(argv: Sequence[str]) -> Arguments:
     parser = _parser()
     given = parser.parse_args(argv)
     urls = {service: getattr(given, f"{service}_url") for service in SERVICES}
-    for service, url in urls.items():
-        if not _is_address(url):
-            parser.error(f"the address of {service} must be like http://host:port")
-    if given.unique and not given.local:
-        parser.error("--unique is for --local; services that run already have a setting for it, UNIQUE")
-    if given.threads is not None and not FEWEST_THREADS <= given.threads <= MOST_THREADS:
-        parser.error(f"--threads must be from {FEWEST_THREADS} to {MOST_THREADS}")
-    if given.batch is not None and not 1 <= given.batch <= GREATEST_BATCH:
-        parser.error(f"--batch must be from 1 to {GREATEST_BATCH}")
-    if not 0 < given.give_up_after <= LONGEST_WAIT_S:
-        parser.error(f"--give-up-after must be more than 0 and at most {LONGEST_WAIT_S}")
-    if given.answer_within is not None and not 0 < given.answer_within <= LONGEST_WAIT_S:
-        parser.error(f"--answer-within must be more than 0 and at most {LONGEST_WAIT_S}")
-    if given.json not in {None, "-"} and (Path(given.json).is_dir() or not Path(given.json).absolute().parent.is_dir()):
-        parser.error(f"--json: {given.json} is no file that could be written")
-    if given.verify and (given.threads is not None or given.batch is not None):
-        parser.error("--verify sends nothing, so there is no use for --threads and --batch")
     api_key = os.environ.get("API_KEY", "")
-    if not (api_key.isascii() and api_key.isprintable()):
-        parser.error("API_KEY must be of visible ASCII characters")
+    for wrong in _wrong(given, urls, api_key):
+        parser.error(wrong)
     return Arguments(
         data=given.data,
         urls=urls,
         local=given.local,
         db_dir=given.db_dir,
         unique=UNIQUE if given.unique else {},
+        compare=given.compare,
         threads=given.threads,
         batch=given.batch,
         give_up_after_s=given.give_up_after,
@@ -96,6 +81,38 @@ def parse(argv: Sequence[str]) -> Arguments:
         verify=given.verify,
         api_key=api_key,
     )
+
+
+def _wrong(given: argparse.Namespace, urls: Mapping[str, str], api_key: str) -> Iterator[str]:
+    """Yield what is wrong with arguments that could be parsed."""
+    for service, url in urls.items():
+        if not _is_address(url):
+            yield f"the address of {service} must be like http://host:port"
+    if not (api_key.isascii() and api_key.isprintable()):
+        yield "API_KEY must be of visible ASCII characters"
+    if given.threads is not None and not FEWEST_THREADS <= given.threads <= MOST_THREADS:
+        yield f"--threads must be from {FEWEST_THREADS} to {MOST_THREADS}"
+    if given.batch is not None and not 1 <= given.batch <= GREATEST_BATCH:
+        yield f"--batch must be from 1 to {GREATEST_BATCH}"
+    for option, wait_s in (("--give-up-after", given.give_up_after), ("--answer-within", given.answer_within)):
+        if wait_s is not None and not 0 < wait_s <= LONGEST_WAIT_S:
+            yield f"{option} must be more than 0 and at most {LONGEST_WAIT_S}"
+    yield from _unwritable("--json", given.json)
+    yield from _contradictory(given)
+
+
+def _unwritable(option: str, file: str | None) -> Iterator[str]:
+    if file and file != "-" and (Path(file).is_dir() or not Path(file).absolute().parent.is_dir()):
+        yield f"{option}: {file} is no file that could be written"
+
+
+def _contradictory(given: argparse.Namespace) -> Iterator[str]:
+    if given.unique and not given.local:
+        yield "--unique is for --local; services that run already have a setting for it, UNIQUE"
+    if given.compare and not given.local:
+        yield "--compare needs --local: it sends to databases of its own"
+    if given.verify and (given.threads is not None or given.batch is not None or given.compare):
+        yield "--verify sends nothing, so there is no use for --threads, --batch and --compare"
 
 
 def _is_address(url: str) -> bool:
@@ -142,6 +159,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="have the services of --local refuse a second user with the same e-mail, and a second product with the"
         " same name and price",
+    )
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="with --local: send the same records once more, one after another, to copies of the databases, and say"
+        " how much time was saved",
     )
     parser.add_argument(
         "--threads",

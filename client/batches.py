@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +11,7 @@ from functools import partial
 from itertools import islice
 from json.encoder import encode_basestring
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, Any, TypeVar
 
 from client.inputs import NUMBER, NUMERIC, InputError, id_of
 from client.json_items import LineError, json_items
@@ -22,8 +23,8 @@ _LEADING_ID = re.compile(rb'\{"id": ?([0-9]{1,18})[,}]')
 _NUMBERS = re.compile(rf"(?:{NUMBER.pattern})(?:\n(?:{NUMBER.pattern}))*")
 
 Item = TypeVar("Item")
-# Rows as they are sent, and the lines that they stand on.
-_Portion = tuple[Sequence[int], list[bytes]]
+# The lines that rows stand on, the rows as they are sent, and how many bytes of the file have been read.
+_Portion = tuple[Sequence[int], list[bytes], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Batch:
     lines: Sequence[int]
     rows: Sequence[bytes]
     ids: Sequence[int | None]
+    # Which part of the file had been read when it was made, from 0 to 1; 0 where it was not made of the file.
+    read_share: float = 0.0
 
     def only(self, places: Sequence[int]) -> "Batch":
         """Return the batch with the rows at those places alone."""
@@ -62,11 +65,11 @@ def batches_of(file: Path, service: str, size: int) -> Iterator[Batch]:
         InputError: the file can't be read, or not any further; what came before has been yielded.
     """
     try:
-        if not file.stat().st_size:
+        if not (file_bytes := file.stat().st_size):
             raise InputError(f"{file} is empty.")
-        for lines, rows in _READERS[file.suffix](file, size):
+        for lines, rows, read_bytes in _READERS[file.suffix](file, size):
             if rows:
-                yield Batch(service, file.name, lines, rows, _ids_of(rows))
+                yield Batch(service, file.name, lines, rows, _ids_of(rows), read_bytes / file_bytes)
     except OSError as error:
         raise InputError(f"{file}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
@@ -100,6 +103,11 @@ def _in_portions(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
         yield portion
 
 
+def _read_of(source: IO[Any]) -> int:
+    """Return how many bytes of the file have been read, those that are read ahead among them."""
+    return os.lseek(source.fileno(), 0, os.SEEK_CUR)
+
+
 def _ndjson_rows(file: Path, size: int) -> Iterator[_Portion]:
     with file.open("rb") as source:
         if source.read(len(BOM_UTF8)) != BOM_UTF8:
@@ -113,9 +121,9 @@ def _ndjson_rows(file: Path, size: int) -> Iterator[_Portion]:
             first += len(rows)
             if any(map(bytes.isspace, rows)):
                 lines = [line for line, row in zip(lines, rows, strict=True) if not row.isspace()]
-                yield lines, [row for row in rows if not row.isspace()]
+                yield lines, [row for row in rows if not row.isspace()], _read_of(source)
                 continue
-            yield lines, rows
+            yield lines, rows, _read_of(source)
 
 
 def _json_rows(file: Path, size: int) -> Iterator[_Portion]:
@@ -123,7 +131,7 @@ def _json_rows(file: Path, size: int) -> Iterator[_Portion]:
         for portion in _in_portions(json_items(source), size):
             # Line breaks stand between values alone, where they mean as much as spaces.
             rows = [text.replace("\n", " ").replace("\r", " ").encode() + b"\n" for _, text in portion]
-            yield [line for line, _ in portion], rows
+            yield [line for line, _ in portion], rows, _read_of(source)
 
 
 def _csv_rows(file: Path, size: int) -> Iterator[_Portion]:
@@ -136,6 +144,7 @@ def _csv_rows(file: Path, size: int) -> Iterator[_Portion]:
                 yield (
                     [line for line, row in portion if row],
                     _all_at_once(columns, cells) or [_as_json(columns, row).encode() for row in cells],
+                    _read_of(source),
                 )
         except csv.Error as error:
             raise LineError(rows.line_num, str(error)) from error

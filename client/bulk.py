@@ -13,6 +13,7 @@ import httpx
 from client.batches import Batch
 from client.delivery import Answer, Reading, deliver
 from client.inputs import InputError
+from client.lanes import Lane
 from client.ledger import Ledger
 from client.merge import Merged
 from client.read_back import compare_batch, confirmed
@@ -46,19 +47,22 @@ class Bulk:
         # Set once users and products have their answers: from then on no order can be too early.
         self._settled = Event()
         self._start_line = StartLine({}, {})
-        self._lock = Lock()
         self._answered_s: dict[str, float] = {}
         self._finished: dict[str, Event] = {}
+        self._waves: dict[str, Waves] = {}
         self.tallies = {service.name: Tally() for service in services}
         self.not_stored = Ledger()
         self.unreadable: dict[str, InputError] = {}
         # Whether a thread ended by a defect of this program, and left records without their outcome.
         self.failed = False
         self.elapsed_s = 0.0
+        # The same with threads, connections and the way to the barrier.
+        self.took_s = 0.0
 
     def send(self, files: Mapping[str, Path], size: int) -> bool:
         """Send the files' rows, `size` in a batch, and read them back; tell whether it was interrupted."""
-        waves = {name: Waves(file, name, size, self.not_stored) for name, file in files.items()}
+        began_s = time.perf_counter()
+        waves = self._waves = {name: Waves(file, name, size, self.not_stored) for name, file in files.items()}
         batches = {name: wave.first() for name, wave in waves.items()}
         self._finished = {name: Event() for name in files}
         # As many threads as have something to send from the start.
@@ -70,7 +74,6 @@ class Bulk:
             )
             for name in files
         }
-        began_s = time.perf_counter()
         try:
             for crew in crews.values():
                 crew.start()
@@ -81,7 +84,8 @@ class Bulk:
             self._interrupt(files)
             return True
         finally:
-            self.elapsed_s = time.perf_counter() - (self._start_line.released_s or began_s)
+            ended_s = time.perf_counter()
+            self.elapsed_s, self.took_s = ended_s - (self._start_line.released_s or began_s), ended_s - began_s
         return False
 
     def merged(self, counts: Mapping[str, int | None]) -> Merged:
@@ -91,6 +95,13 @@ class Bulk:
         if self.failed:
             differences.append("this program failed, and not every record has its outcome")
         return Merged(summaries, self.not_stored, self.elapsed_s, differences)
+
+    def lanes(self) -> list[Lane]:
+        """Return how far each file is; may be asked from any thread."""
+        return [
+            self.tallies[name].lane(name, rows, self._start_line.released_s, estimated=estimated)
+            for name, (rows, estimated) in ((name, waves.rows_in_all()) for name, waves in self._waves.items())
+        ]
 
     def _readable(self, batches: Iterator[Batch]) -> list[Batch]:
         """Return the batches, as far as they can be read."""
@@ -184,7 +195,8 @@ class Bulk:
     def _answer_to(self, batch: Batch, client: httpx.Client, start: Callable[[], None]) -> Answer:
         if why := self._silent(batch.service):
             return Answer(Reading(reasons=(why,)), 0, 0.0, 0.0, 0.0)
-        answer = deliver(client, parcel(batch), give_up_after_s=self._give_up_after_s, stop=self._stop, start=start)
+        with self.tallies[batch.service].one_in_flight():
+            answer = deliver(client, parcel(batch), give_up_after_s=self._give_up_after_s, stop=self._stop, start=start)
         if answer.reading.status is not None and not answer.reading.again:
             self._answered_s[batch.service] = answer.ended_s
         return answer
@@ -198,8 +210,7 @@ class Bulk:
 
     def _take_down(self, batch: Batch, not_stored: Mapping[int, Result], answer: Answer, early: int) -> None:
         """Add a batch's outcomes to the tally, and what was not stored to the ledger."""
-        with self._lock:
-            self.tallies[batch.service].add(len(batch.rows) - early, not_stored.values(), answer.reading)
+        self.tallies[batch.service].add_batch(len(batch.rows) - early, not_stored.values(), answer.reading)
         if not_stored:
             self.not_stored.add(batch, not_stored)
 
@@ -209,9 +220,7 @@ class Bulk:
             return
         service = self._services[batch.service]
         differences = confirmed(lambda: compare_batch(service, client, stored), self._give_up_after_s, self._stop)
-        with self._lock:
-            known = self.tallies[batch.service].differences
-            known += differences[: _MOST_DIFFERENCES - len(known)]
+        self.tallies[batch.service].add_differences(differences, _MOST_DIFFERENCES)
 
 
 def _go() -> None:

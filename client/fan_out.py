@@ -12,11 +12,15 @@ from threading import Event, Thread
 import httpx
 
 from client.delivery import Answer, Parcel, deliver
+from client.lanes import Lane
 from client.precedence import Precedence
 from client.records import Outcome, Record, Result
 from client.services import Service
 from client.start_line import StartLine
+from client.tally import Tally
 
+# What is wrong with an order that names a user or product that does not exist, or not yet.
+_UNKNOWN_REFERENCE = "unknown-reference"
 # How long Ctrl-C waits for requests that are under way.
 _STOPPED_WITHIN_S = 2.0
 
@@ -26,7 +30,10 @@ class Sent:
     """What a fan-out came to: one result for each record, whether or not it was interrupted."""
 
     results: list[Result]
+    # From the release of the barrier to the last answer.
     elapsed_s: float
+    # The same with threads, connections and the way to the barrier.
+    took_s: float
     interrupted: bool
 
 
@@ -68,6 +75,10 @@ class FanOut:
         # When each service last gave a final answer; one that gives none for too long is left alone.
         self._answered_s: dict[str, float] = {}
         self._results: dict[Record, Result] = {}
+        self._tallies = {service.name: Tally() for service in services}
+        self._totals: Counter[str] = Counter()
+        # Whether users and products have settled: from then on an order that is refused stays refused.
+        self._settled = False
 
     def send(self, records: Sequence[Record]) -> Sent:
         """Send all records; return one result for each, in input order.
@@ -76,16 +87,22 @@ class FanOut:
         users and products have settled; that answer is final, so a run's results do not depend on how its threads
         were scheduled.
         """
-        settled_s = 0.0
+        began_s, settled_s = time.perf_counter(), 0.0
+        # In one piece, for who asks from another thread.
+        self._totals = Counter(record.service for record in records)
         try:
             for wave in _waves(records):
                 settled_s = self._send_at_once(wave)
-            self._send_at_once([r.record for r in self._results.values() if _overtook(r, settled_s)])
+            self._send_at_once(self._settle(settled_s))
         except KeyboardInterrupt:
             self._interrupt()
         ended_s = time.perf_counter()
         results = [self._results.get(record) or _unanswered(record) for record in records]
-        return Sent(results, ended_s - (self._released_s or ended_s), self._stop.is_set())
+        return Sent(results, ended_s - (self._released_s or ended_s), ended_s - began_s, self._stop.is_set())
+
+    def lanes(self) -> list[Lane]:
+        """Return how far each service's records are; may be asked from any thread."""
+        return [self._tallies[name].lane(name, total, self._released_s) for name, total in self._totals.items()]
 
     def _send_at_once(self, records: Sequence[Record]) -> float:
         """Return when all have their answers: the time at which users and products had theirs."""
@@ -122,7 +139,7 @@ class FanOut:
                     if self._stop.is_set():
                         return
                     try:
-                        self._results[record] = self._sent(client, service, record, partial(start, record))
+                        self._take_down(self._sent(client, service, record, partial(start, record)))
                     finally:
                         wave.precedence.settle(record)
         finally:
@@ -134,7 +151,10 @@ class FanOut:
         """Send one record; return its result."""
         if self._has_fallen_silent(service.name):
             return Result(record, "undelivered", reasons=("the service fell silent",))
-        answer = deliver(client, _parcel(record), give_up_after_s=self._give_up_after_s, stop=self._stop, start=start)
+        with self._tallies[service.name].one_in_flight():
+            answer = deliver(
+                client, _parcel(record), give_up_after_s=self._give_up_after_s, stop=self._stop, start=start
+            )
         result = _result(record, answer)
         if result.outcome != "undelivered":
             self._answered_s[service.name] = result.ended_s
@@ -147,6 +167,20 @@ class FanOut:
             return False
         since_s = max(released_s, self._answered_s.get(name, released_s))
         return time.perf_counter() - since_s > self._give_up_after_s
+
+    def _take_down(self, result: Result) -> None:
+        self._results[result.record] = result
+        if self._settled or result.problem != _UNKNOWN_REFERENCE:
+            self._tallies[result.record.service].add(result.outcome)
+
+    def _settle(self, settled_s: float) -> list[Record]:
+        """Return the orders that are to be sent once more; the other ones that were refused stay refused."""
+        self._settled = True
+        refused = [result for result in self._results.values() if result.problem == _UNKNOWN_REFERENCE]
+        early = [result.record for result in refused if result.last_sent_s < settled_s]
+        if final := len(refused) - len(early):
+            self._tallies["orders"].add("rejected", final)
+        return early
 
     def _joined(self, result: Result) -> Result:
         """Return the result of a record's last sending, counted together with an earlier one's."""
@@ -227,10 +261,6 @@ def _taken_from(queue: deque[Record]) -> Iterator[Record]:
     with suppress(IndexError):
         while True:
             yield queue.popleft()
-
-
-def _overtook(result: Result, settled_s: float) -> bool:
-    return result.problem == "unknown-reference" and result.last_sent_s < settled_s
 
 
 def _unanswered(record: Record) -> Result:

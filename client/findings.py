@@ -1,12 +1,15 @@
 """What a verification found: a table for people, and everything for programs."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import TextIO
 
-from client.rendering import LISTED, RED, YELLOW, Line, Table, print_lines, table
+from client.rendering import LISTED, plain, print_lines, text_of
 from client.spool import Difference, Kind
+from client.table import Row, table
+from client.terminal import RED, YELLOW, Line
 from client.verify import Summary, Verified
 
 _WORDS: dict[Kind, str] = {
@@ -18,45 +21,42 @@ _WORDS: dict[Kind, str] = {
 
 
 def show(verified: Verified, out: TextIO) -> None:
-    """Print what was found; in colour where a person looks on."""
-    print_lines(_lines(verified), out)
+    """Print what was found."""
+    print_lines(partial(_lines, verified), out)
 
 
-def _lines(verified: Verified) -> Iterator[Line]:
+def _lines(verified: Verified, columns: int | None) -> Iterator[Line]:
     if shown := list(islice(verified.differences, LISTED)):
-        rows = [("service", "id", "difference", "what"), *map(_row, shown)]
-        colours = [None, None, *(_colour(difference) for difference in shown)]
-        yield from zip(table(rows, right={1}), colours, strict=True)
+        rows = [plain("service", "id", "difference", "what"), *map(_row, shown)]
+        yield from table(rows, right={1}, columns=columns)
         if verified.count > LISTED:
-            yield f"... and {verified.count - LISTED:,} more; --json lists them all", None
-        yield "", None
-    yield from ((text, None) for text in table(_summaries(verified), right=set(range(1, 7))))
-    yield "", None
-    yield from _verdict(verified)
+            yield from text_of(f"... and {verified.count - LISTED:,} more; --json lists them all", columns)
+        yield ()
+    yield from table(_summaries(verified), right=set(range(1, 7)))
+    yield ()
+    for text, colour in _verdict(verified):
+        yield from text_of(text, columns, colour)
 
 
-def _row(difference: Difference) -> tuple[str, ...]:
+def _row(difference: Difference) -> Row:
     name = "" if difference.id is None else str(difference.id)
     what = "; ".join(f"{missing} does not exist" for missing in difference.missing)
     if difference.origin:
         what = ": ".join(filter(None, (difference.origin, ", ".join(difference.fields))))
-    return difference.service, name, _WORDS[difference.kind], what
-
-
-def _colour(difference: Difference) -> int:
     # What is not stored was most often refused, as it should be.
-    return YELLOW if difference.kind == "not-stored" else RED
+    colour = YELLOW if difference.kind == "not-stored" else RED
+    return [(text, colour) for text in (difference.service, name, _WORDS[difference.kind], what)]
 
 
-def _summaries(verified: Verified) -> Table:
+def _summaries(verified: Verified) -> Sequence[Row]:
     compared = any(summary.in_input is not None for summary in verified.summaries.values())
     kinds = [kind for kind in _WORDS if compared or kind == "orphaned"]
     head = ("service", "held", *(["in the input"] if compared else []), *map(_WORDS.__getitem__, kinds))
-    rows: list[tuple[str, ...]] = [head]
+    rows = [plain(*head)]
     for name, summary in verified.summaries.items():
         counts = [summary.held, *([summary.in_input] if compared else [])]
         found = [_count(name, summary, kind) for kind in kinds]
-        rows.append((name, *("-" if count is None else f"{count:,}" for count in counts), *found))
+        rows.append(plain(name, *("-" if count is None else f"{count:,}" for count in counts), *found))
     return rows
 
 
@@ -65,7 +65,7 @@ def _count(name: str, summary: Summary, kind: Kind) -> str:
     return f"{summary.differences[kind]:,}" if looked_for else "-"
 
 
-def _verdict(verified: Verified) -> Iterator[Line]:
+def _verdict(verified: Verified) -> Iterator[tuple[str, int | None]]:
     if verified.well:
         compared = any(summary.in_input is not None for summary in verified.summaries.values())
         same = " The services hold what the input says, and nothing else." if compared else ""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TextIO
 
 from client.read_back import Held
-from client.records import SERVICES, Result
+from client.records import OUTCOMES, SERVICES, Outcome, Result
 
 # Up to this many records, programs are given every one.
 GIVEN_IN_FULL = 1_000
@@ -23,7 +23,23 @@ class Summary:
     rejected: int
     undelivered: int
     stored: int | None
-    peak_in_flight: int
+    # The greatest number of requests that one service had at once; None of several.
+    peak_in_flight: int | None
+
+    @property
+    def outcomes(self) -> list[tuple[Outcome, int]]:
+        """Return how many have which outcome."""
+        return [(outcome, getattr(self, outcome)) for outcome in OUTCOMES]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How long the same records took at once and one after another, with threads and connections, in seconds."""
+
+    concurrent_s: float
+    sequential_s: float
+    # Whether every record ended the same both ways.
+    same_outcomes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +51,44 @@ class Merged:
     results: Iterable[Result]
     elapsed_s: float
     differences: list[str]
+    comparison: Comparison | None = None
 
     @property
     def sent(self) -> int:
         """How many records there were."""
-        return sum(summary.sent for summary in self.summaries.values())
+        return self.total.sent
+
+    @property
+    def total(self) -> Summary:
+        """What became of all services' records."""
+        every = self.summaries.values()
+        stored = [summary.stored for summary in every if summary.stored is not None]
+        return Summary(
+            sum(summary.sent for summary in every),
+            **{outcome: sum(getattr(summary, outcome) for summary in every) for outcome in OUTCOMES},
+            stored=sum(stored) if len(stored) == len(every) else None,
+            peak_in_flight=None,
+        )
 
     def listed(self, in_full: int) -> Iterator[Result]:
         """Yield every result of up to so many, and of more records those that were not stored."""
-        return (r for r in self.results if self.sent <= in_full or r.outcome not in {"created", "unchanged"})
+        every = self.sent <= in_full
+        return (r for r in self.results if every or r.outcome not in {"created", "unchanged"})
 
     @property
     def complete(self) -> bool:
-        """Whether every record has its final answer and the read-back agrees."""
-        return not self.differences and not any(summary.undelivered for summary in self.summaries.values())
+        """Whether every record has its final answer, and the read-back agrees, and the comparison if there is one."""
+        same = self.comparison is None or self.comparison.same_outcomes
+        return same and not self.differences and not self.total.undelivered
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run came to, whether or not it was interrupted, and what of its input could not be read."""
+
+    merged: Merged
+    interrupted: bool
+    unreadable: Sequence[str] = ()
 
 
 def merge(results: Sequence[Result], held: Sequence[Held], elapsed_s: float) -> Merged:
@@ -78,6 +118,8 @@ def write_json(merged: Merged, out: TextIO) -> None:
     """Write the merged result for programs, a result at a time; of many records, those that were not stored."""
     summary: dict[str, object] = {name: asdict(summary) for name, summary in merged.summaries.items()}
     summary["elapsed_s"] = round(merged.elapsed_s, 6)
+    if merged.comparison:
+        summary["compare"] = asdict(merged.comparison)
     out.write(f'{{"summary": {json.dumps(summary)},\n"differences": {json.dumps(merged.differences)},\n"results": [')
     before = "\n"
     for result in merged.listed(GIVEN_IN_FULL):

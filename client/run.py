@@ -1,9 +1,7 @@
 """The command: python client/run.py. Arguments in, exit status out."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO, TypeVar
 
@@ -11,15 +9,13 @@ if not __package__:
     # Run as a script, Python looks for modules beside this file; the package is one folder up.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from client.arguments import DEFAULT_BATCH, DEFAULT_THREADS, FEWEST_THREADS, LARGE_BYTES, SAMPLE, Arguments, parse
-from client.fan_out import FanOut
+from client.arguments import DEFAULT_BATCH, LARGE_BYTES, SAMPLE, Arguments, parse
+from client.connections import connected, names_of_those_up, on_copies
 from client.inputs import InputError, files_in, read_all
-from client.local import StartError, local_services
-from client.merge import Merged, merge, write_json
-from client.read_back import Held, count_of, read_back
-from client.records import SERVICES, Record, Result
+from client.local import StartError
+from client.merge import write_json
+from client.one_by_one import run_one_by_one
 from client.rendering import show
-from client.services import ANSWER_TIMEOUT_S, Service, connect
 
 Found = TypeVar("Found")
 
@@ -44,36 +40,29 @@ def main(argv: Sequence[str]) -> int:
 def _run(arguments: Arguments) -> int:
     """Send the input, write what became of it, and return the exit status."""
     files = files_in(arguments.data or SAMPLE)
-    batch = arguments.batch or (DEFAULT_BATCH if _size_of(files) > LARGE_BYTES else 1)
+    large = (arguments.batch or 0) > 1 or (arguments.batch is None and _size_of(files) > LARGE_BYTES)
     # Nothing is sent before all of it could be read, unless it may be larger than memory.
-    records = read_all(files) if batch == 1 else []
-    with _connected(arguments) as services:
-        up = _up(services, arguments.give_up_after_s)
+    records = [] if large else read_all(files)
+    with connected(arguments) as services:
+        up = names_of_those_up(services, arguments.give_up_after_s)
         if not up:
             return INCOMPLETE
-        if batch == 1:
-            return _send(records, services, up, arguments)
-        return _send_batches(files, batch, services, up, arguments)
+        with on_copies(arguments) as others:
+            if large:
+                # Imported here, since thirty records need not wait for what a million take.
+                from client.in_batches import run_in_batches  # noqa: PLC0415
 
-
-@contextmanager
-def _connected(arguments: Arguments) -> Iterator[list[Service]]:
-    """Yield the three services, those that are started for this run or those that are there."""
-    within_s = arguments.answer_within_s
-    with (
-        local_services(arguments.db_dir, arguments.unique) if arguments.local else nullcontext(arguments.urls) as urls,
-        ExitStack() as connections,
-    ):
-        yield [
-            Service(
-                name,
-                urls[name],
-                connections.enter_context(connect(urls[name], within_s or ANSWER_TIMEOUT_S)),
-                arguments.api_key,
-                within_s,
-            )
-            for name in SERVICES
-        ]
+                run = run_in_batches(files, services, up, others, arguments)
+            else:
+                run = run_one_by_one(records, services, up, others, arguments)
+            written = _write(run.merged, arguments.json, show, write_json)
+    for message in run.unreadable:
+        _say(message)
+    if run.interrupted:
+        return INTERRUPTED
+    if run.unreadable:
+        return USAGE
+    return COMPLETE if run.merged.complete and written else INCOMPLETE
 
 
 def _verify(arguments: Arguments) -> int:
@@ -85,7 +74,7 @@ def _verify(arguments: Arguments) -> int:
 
     files = files_in(arguments.data) if arguments.data else {}
     inputs = {name: batches_of(file, name, DEFAULT_BATCH) for name, file in files.items()}
-    with _connected(arguments) as services:
+    with connected(arguments) as services:
         verified = verify({service.name: service.export for service in services}, inputs)
     written = _write(verified, arguments.json, findings.show, findings.write_json)
     return COMPLETE if verified.well and written else INCOMPLETE
@@ -96,79 +85,6 @@ def _size_of(files: Mapping[str, Path]) -> int:
         return sum(file.stat().st_size for file in files.values())
     except OSError as error:
         raise InputError(f"{error.filename}: {error.strerror}.") from error
-
-
-def _up(services: Sequence[Service], give_up_after_s: float) -> set[str]:
-    """Return the names of the services that answer, and say what to do about the others."""
-    # Asked at the same time, so that silent ones are waited for once and not three times.
-    with ThreadPoolExecutor(len(services)) as threads:
-        answering = threads.map(lambda service: service.answers(give_up_after_s), services)
-        answers = dict(zip(services, answering, strict=True))
-    if not all(answers.values()):
-        for service in (service for service, answer in answers.items() if not answer):
-            _say(f"{service.name} does not answer at {service.url}.")
-        _say("Start the services with: docker compose up -d\nor let this command start its own: run.py --local")
-    return {service.name for service, answer in answers.items() if answer}
-
-
-def _send(records: Sequence[Record], services: Sequence[Service], up: set[str], arguments: Arguments) -> int:
-    """Send the records one by one, read them back, write what became of them, and return the exit status."""
-    running = [service for service in services if service.name in up]
-    threads = arguments.threads or DEFAULT_THREADS
-    fan_out = FanOut(running, threads=threads, give_up_after_s=arguments.give_up_after_s, unique=arguments.unique)
-    sent = fan_out.send([record for record in records if record.service in up])
-    unsent = [
-        Result(record, "undelivered", reasons=("the service does not answer",))
-        for record in records
-        if record.service not in up
-    ]
-    held: list[Held] = []
-    interrupted = sent.interrupted
-    try:
-        silent = {r.record.service for r in sent.results if r.outcome == "undelivered"}
-        for service in running:
-            patience_s = 0.0 if sent.interrupted or service.name in silent else arguments.give_up_after_s
-            held.append(read_back(service, sent.results, patience_s))
-    except KeyboardInterrupt:
-        # What is known is still shown.
-        interrupted = True
-    return _finish(merge([*sent.results, *unsent], held, sent.elapsed_s), interrupted=interrupted, arguments=arguments)
-
-
-def _send_batches(
-    files: Mapping[str, Path], size: int, services: Sequence[Service], up: set[str], arguments: Arguments
-) -> int:
-    """Send the files in batches while they are read, write what became of them, and return the exit status."""
-    # Imported here, since thirty records need not wait for what a million take.
-    from client.bulk import Bulk  # noqa: PLC0415
-    from client.progress import shown  # noqa: PLC0415
-
-    threads = arguments.threads or FEWEST_THREADS
-    bulk = Bulk(services, up, threads=threads, give_up_after_s=arguments.give_up_after_s)
-    with shown(bulk.tallies):
-        interrupted = bulk.send(files, size)
-    counts: dict[str, int | None] = {}
-    try:
-        for service in (service for service in services if service.name in up):
-            tally = bulk.tallies[service.name]
-            patience_s = 0.0 if interrupted or tally.undelivered else arguments.give_up_after_s
-            counts[service.name], unreadable = count_of(service, patience_s)
-            tally.differences += unreadable
-    except KeyboardInterrupt:
-        # What is known is still shown.
-        interrupted = True
-    status = _finish(bulk.merged(counts), interrupted=interrupted, arguments=arguments)
-    for error in bulk.unreadable.values():
-        _say(f"{error} What follows was not sent.")
-    return USAGE if bulk.unreadable and not interrupted else status
-
-
-def _finish(merged: Merged, *, interrupted: bool, arguments: Arguments) -> int:
-    """Write the merged result, and return the exit status."""
-    written = _write(merged, arguments.json, show, write_json)
-    if interrupted:
-        return INTERRUPTED
-    return COMPLETE if merged.complete and written else INCOMPLETE
 
 
 def _write(

@@ -24,14 +24,25 @@ class Waves:
         self._run = range(0)
         self._in_order = True
         self._some_without_id = False
+        # Rows that have been read, and which part of the file; in one piece, for who asks from another thread.
+        self._read = (0, 0.0)
+        self._read_to_end = False
 
     def first(self) -> Iterator[Batch]:
         """Yield each id's first record; these batches may be sent in any order."""
         for batch in batches_of(self._file, self._service, self._size):
+            self._read = (self._read[0] + len(batch.rows), batch.read_share)
             self._in_order = self._in_order and self._goes_on_with(batch)
             new = batch if self._in_order else self._new_in(batch)
             if new.rows:
                 yield new
+        self._read_to_end = True
+
+    def rows_in_all(self) -> tuple[int, bool]:
+        """Return how many rows the file has, and whether that is an estimate, as it is until the file has been read."""
+        rows, share = self._read
+        estimate = max(rows, round(rows / share)) if share else 0
+        return (rows, False) if self._read_to_end else (estimate, True)
 
     def second(self) -> Iterator[Batch]:
         """Yield the other records of ids that occur more than once, to be sent in this order."""

@@ -163,3 +163,16 @@ def test_a_result_comes_back_as_it_was() -> None:
     assert (found.record.service, found.record.origin, found.id) == ("users", "users.csv:8", 8)
     assert (found.outcome, found.status, found.reasons, found.attempts) == ("rejected", 422, ("é is no name", "x"), 2)
     assert found.elapsed_ms == 500
+
+
+def test_how_many_rows_there_are_is_an_estimate_until_the_file_has_been_read(tmp_path: Path) -> None:
+    # Some are sent later, and count as well.
+    waves = waves_of(tmp_path, [*range(1, 50_000), 7, None], 1000, Ledger())
+    assert waves.rows_in_all() == (0, True)
+    first = waves.first()
+    next(first)
+    rows, estimated = waves.rows_in_all()
+    assert estimated
+    assert 40_000 < rows < 60_000
+    assert len(list(first)) == 49
+    assert waves.rows_in_all() == (50_001, False)
