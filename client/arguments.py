@@ -53,6 +53,7 @@ class Arguments:
     # None where it depends on what is sent.
     answer_within_s: float | None
     json: str | None
+    report: str | None
     verify: bool
     # Not an option: what stands on a command line, others can see.
     api_key: str
@@ -78,6 +79,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         give_up_after_s=given.give_up_after,
         answer_within_s=given.answer_within,
         json=given.json,
+        report=given.report,
         verify=given.verify,
         api_key=api_key,
     )
@@ -97,12 +99,13 @@ def _wrong(given: argparse.Namespace, urls: Mapping[str, str], api_key: str) -> 
     for option, wait_s in (("--give-up-after", given.give_up_after), ("--answer-within", given.answer_within)):
         if wait_s is not None and not 0 < wait_s <= LONGEST_WAIT_S:
             yield f"{option} must be more than 0 and at most {LONGEST_WAIT_S}"
-    yield from _unwritable("--json", given.json)
+    yield from _unwritable("--json", None if given.json == "-" else given.json)
+    yield from _unwritable("--report", given.report)
     yield from _contradictory(given)
 
 
 def _unwritable(option: str, file: str | None) -> Iterator[str]:
-    if file and file != "-" and (Path(file).is_dir() or not Path(file).absolute().parent.is_dir()):
+    if file and (file == "-" or Path(file).is_dir() or not Path(file).absolute().parent.is_dir()):
         yield f"{option}: {file} is no file that could be written"
 
 
@@ -111,8 +114,8 @@ def _contradictory(given: argparse.Namespace) -> Iterator[str]:
         yield "--unique is for --local; services that run already have a setting for it, UNIQUE"
     if given.compare and not given.local:
         yield "--compare needs --local: it sends to databases of its own"
-    if given.verify and (given.threads is not None or given.batch is not None or given.compare):
-        yield "--verify sends nothing, so there is no use for --threads, --batch and --compare"
+    if given.verify and (given.threads is not None or given.batch is not None or given.compare or given.report):
+        yield "--verify sends nothing, so there is no use for --threads, --batch, --compare and --report"
 
 
 def _is_address(url: str) -> bool:
@@ -195,6 +198,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--json", metavar="FILE", help="write the merged result for programs; - prints it instead of the tables"
+    )
+    parser.add_argument(
+        "--report", metavar="FILE", help="draw the run for people: one HTML file that any browser opens, offline"
     )
     parser.add_argument(
         "--verify",

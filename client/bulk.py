@@ -18,16 +18,19 @@ from client.ledger import Ledger
 from client.merge import Merged
 from client.read_back import compare_batch, confirmed
 from client.records import Result
-from client.reports import parcel, read, stored_rows
+from client.reports import bar, parcel, read, stored_rows
 from client.services import Service
 from client.start_line import StartLine
 from client.tally import Tally
+from client.timeline import Timeline
 from client.waves import Waves
 
 # A batch is answered when all of it is stored, after those of other threads.
 _ANSWER_TIMEOUT_S = 30.0
 # How long Ctrl-C waits for requests that are under way.
 _STOPPED_WITHIN_S = 2.0
+# Of more requests than this it is no longer known when each was sent, but only when several were.
+_MOST_BARS = 20_000
 # One service's differences are named up to this many.
 _MOST_DIFFERENCES = 100
 
@@ -52,6 +55,7 @@ class Bulk:
         self._waves: dict[str, Waves] = {}
         self.tallies = {service.name: Tally() for service in services}
         self.not_stored = Ledger()
+        self._timeline = Timeline(_MOST_BARS)
         self.unreadable: dict[str, InputError] = {}
         # Whether a thread ended by a defect of this program, and left records without their outcome.
         self.failed = False
@@ -94,7 +98,7 @@ class Bulk:
         differences = [difference for tally in self.tallies.values() for difference in tally.differences]
         if self.failed:
             differences.append("this program failed, and not every record has its outcome")
-        return Merged(summaries, self.not_stored, self.elapsed_s, differences)
+        return Merged(summaries, self.not_stored, self.elapsed_s, differences, self._timeline)
 
     def lanes(self) -> list[Lane]:
         """Return how far each file is; may be asked from any thread."""
@@ -174,7 +178,9 @@ class Bulk:
         for thread in crew:
             thread.join()
 
-    def _deliver(self, client: httpx.Client, batch: Batch, start: Callable[[], None], attempts: int = 0) -> None:
+    def _deliver(
+        self, client: httpx.Client, batch: Batch, start: Callable[[], float | None], attempts: int = 0
+    ) -> None:
         """Send a batch until each of its rows has its outcome, and read back what is stored."""
         while batch.rows:
             settled = self._settled.is_set()
@@ -184,6 +190,7 @@ class Bulk:
             done, batch = batch.parted(covered)
             # These may have overtaken their users or products; when those have settled, the answer is final.
             early = [p for p, result in not_stored.items() if result.problem == "unknown-reference" and not settled]
+            self._timeline.add(bar(done, not_stored, answer, len(early)))
             self._compare(client, done, not_stored, answer)
             self._take_down(done, {p: not_stored[p] for p in not_stored.keys() - set(early)}, answer, len(early))
             if early:
@@ -192,7 +199,7 @@ class Bulk:
                 self._answered_s[done.service] = time.perf_counter()
                 self._deliver(client, done.only(early), start, answer.attempts)
 
-    def _answer_to(self, batch: Batch, client: httpx.Client, start: Callable[[], None]) -> Answer:
+    def _answer_to(self, batch: Batch, client: httpx.Client, start: Callable[[], float | None]) -> Answer:
         if why := self._silent(batch.service):
             return Answer(Reading(reasons=(why,)), 0, 0.0, 0.0, 0.0)
         with self.tallies[batch.service].one_in_flight():

@@ -6,7 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import count
 from threading import Event
@@ -15,10 +15,14 @@ from typing import Any
 import httpx
 
 from client.connection import body_of
+from client.records import Attempt
+from client.server_timing import UNTIMED, Timing, timing_in
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
 _LONGEST_ID = 128
+# Of so many attempts at the most it is kept when they were made, and what they came to.
+_MOST_KEPT = 8
 _NOT_IN_IDS = re.compile(r"[^\w.:-]", re.ASCII)
 _PROBLEM = "application/problem+json"
 # 408, 429 and 503 say that it may be sent again; 502 and 504 come from something between us and the service.
@@ -59,6 +63,7 @@ class Reading:
     acknowledgement: dict[str, Any] | None = None
     in_flight: int = 0
     pause_s: float = 0.0
+    timing: Timing = UNTIMED
 
     @property
     def refused(self) -> bool:
@@ -75,33 +80,42 @@ class Answer:
     began_s: float
     last_sent_s: float
     ended_s: float
+    history: tuple[Attempt, ...] = ()
 
 
 def deliver(
-    client: httpx.Client, parcel: Parcel, *, give_up_after_s: float, stop: Event, start: Callable[[], None]
+    client: httpx.Client, parcel: Parcel, *, give_up_after_s: float, stop: Event, start: Callable[[], float | None]
 ) -> Answer:
     """Return the final answer, or the last failure once the time is up.
 
-    `start` is called when a request's head is sent and its body is not yet; it may block the first time, and the time
-    runs from when it returns.
+    `start` is called when a request's head is sent and its body is not yet; it may block the first time, and tell until
+    when. The time runs from when it returns.
     """
-    began_s = 0.0
+    began_s = released_s = 0.0
+    history: list[Attempt] = []
 
     def begin() -> None:
-        nonlocal began_s
-        start()
+        nonlocal began_s, released_s
+        released_s = start() or released_s
         began_s = began_s or time.perf_counter()
 
     for attempt in count(1):
         last_sent_s = time.perf_counter()
         reading = _attempt(client, parcel, begin)
+        history.append(_noted(reading, max(last_sent_s, released_s), max(last_sent_s, began_s)))
+        # The first ones and the last ones tell how it went.
+        del history[_MOST_KEPT // 2 : -_MOST_KEPT // 2]
         pause_s = reading.pause_s + _backoff_s(attempt)
         out_of_time = time.perf_counter() + pause_s > began_s + give_up_after_s
         # Without an id the service can't tell a second sending from a second record.
         repeatable = parcel.repeatable or not reading.in_doubt
         if not (reading.again and repeatable) or out_of_time or stop.wait(pause_s):
             break
-    return Answer(reading, attempt, began_s, last_sent_s, time.perf_counter())
+    return Answer(reading, attempt, began_s, last_sent_s, time.perf_counter(), tuple(history))
+
+
+def _noted(reading: Reading, began_s: float, sent_s: float) -> Attempt:
+    return Attempt(began_s, sent_s, time.perf_counter(), reading.status, reading.reasons, reading.timing)
 
 
 def _backoff_s(attempt: int) -> float:
@@ -110,7 +124,7 @@ def _backoff_s(attempt: int) -> float:
     return longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 
 
-def _attempt(client: httpx.Client, parcel: Parcel, start: Callable[[], None]) -> Reading:
+def _attempt(client: httpx.Client, parcel: Parcel, start: Callable[[], object]) -> Reading:
     headers = {
         "content-type": parcel.media_type,
         "content-length": str(len(parcel.body)),
@@ -119,7 +133,8 @@ def _attempt(client: httpx.Client, parcel: Parcel, start: Callable[[], None]) ->
     content = _held_back(parcel.body, start)
     try:
         with client.stream("POST", parcel.path, content=content, headers=headers) as response:
-            return _read(response, _object_in(body_of(response)), parcel)
+            reading = _read(response, _object_in(body_of(response)), parcel)
+            return replace(reading, timing=timing_in(response.headers.get("server-timing", "")))
     except httpx.RequestError as error:
         start()
         never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
@@ -137,7 +152,7 @@ def _run() -> str:
     return secrets.token_hex(4)
 
 
-def _held_back(body: bytes, start: Callable[[], None]) -> Iterator[bytes]:
+def _held_back(body: bytes, start: Callable[[], object]) -> Iterator[bytes]:
     # httpx sends the head of the request before it asks for the body.
     start()
     yield body

@@ -126,12 +126,13 @@ class FanOut:
         """Send what the crew's queue still holds, one after the other; runs on a thread of its own."""
         place = wave.start_line.place()
 
-        def start(record: Record | None = None) -> None:
-            place()
+        def start(record: Record | None = None) -> float | None:
+            opened_s = place()
             self._released_s = self._released_s or wave.start_line.released_s
             if record:
                 # Its head is sent, so that all are in flight at the same time; which body comes first decides.
                 wave.precedence.await_turn(record, self._stop)
+            return opened_s
 
         try:
             with service.connect() as client:
@@ -191,6 +192,7 @@ class FanOut:
                 attempts=earlier.attempts + result.attempts,
                 began_s=earlier.began_s,
                 in_flight=max(earlier.in_flight, result.in_flight),
+                earlier=earlier,
             )
         return result
 
@@ -233,6 +235,7 @@ def _result(record: Record, answer: Answer) -> Result:
         answer.last_sent_s,
         answer.ended_s,
         reading.in_flight,
+        answer.history,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TextIO
 
 from client.read_back import Held
 from client.records import OUTCOMES, SERVICES, Outcome, Result
+from client.timeline import Timeline
 
 # Up to this many records, programs are given every one.
 GIVEN_IN_FULL = 1_000
@@ -52,6 +53,8 @@ class Merged:
     elapsed_s: float
     differences: list[str]
     comparison: Comparison | None = None
+    # What was sent in batches, and when.
+    batches: Timeline | None = None
 
     @property
     def sent(self) -> int:

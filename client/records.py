@@ -1,7 +1,9 @@
-"""The nouns that cross the client's rooms: a record to send, and what became of it."""
+"""The nouns that cross the client's rooms: a record to send, each attempt to, and what became of it."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from client.server_timing import UNTIMED, Timing
 
 # The services, in the order in which everything is shown.
 SERVICES = ("users", "products", "orders")
@@ -24,6 +26,21 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """One sending and what it came to; its times are seconds on the clock of `time.perf_counter`."""
+
+    # When its head was there. The first ones wait at the start then: it is when that was opened.
+    began_s: float
+    # When its body was sent.
+    sent_s: float
+    answered_s: float
+    # The HTTP status; None where there was no answer.
+    status: int | None
+    reasons: tuple[str, ...] = ()
+    timing: Timing = UNTIMED
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """What became of one record."""
 
@@ -43,6 +60,9 @@ class Result:
     ended_s: float = 0.0
     # How many inserts the service had in flight, itself included, when this one arrived.
     in_flight: int = 0
+    # The attempts of the last sending, and the result of one before it; those of batches are in their timeline.
+    history: tuple[Attempt, ...] = ()
+    earlier: "Result | None" = None
 
     @property
     def id(self) -> int | None:

@@ -1,11 +1,13 @@
 """A batch as it is sent, and what its answer says of each row."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from client.batches import Batch
 from client.delivery import Answer, Parcel, problem_of, reasons_of
 from client.records import Outcome, Record, Result
+from client.timeline import Bar, End
 
 # These say that the first row can't be read, and nothing of the others.
 _OF_THE_FIRST_ROW = {400, 413}
@@ -93,3 +95,13 @@ def stored_rows(batch: Batch, not_stored: Mapping[int, Result], answer: Answer) 
         return {}
     ids: Sequence[Any] = [row["id"] for row in report["results"]] if None in batch.ids else batch.ids
     return {ids[place]: row for place, row in enumerate(batch.rows) if place not in not_stored}
+
+
+def bar(batch: Batch, not_stored: Mapping[int, Result], answer: Answer, early: int) -> Bar:
+    """Return what is drawn of the batch: its attempts, and how many of its rows came to what; early ones go again."""
+    ends: Counter[End] = Counter(result.outcome for result in not_stored.values())
+    ends["rejected"] -= early
+    ends["again"] = early
+    ends["unchanged"] = (answer.reading.acknowledgement or {}).get("unchanged", 0)
+    ends["created"] = len(batch.rows) - len(not_stored) - ends["unchanged"]
+    return Bar(batch.service, f"{batch.file}:{batch.lines[0]}", answer.history, +ends)

@@ -56,6 +56,11 @@ def _run(arguments: Arguments) -> int:
             else:
                 run = run_one_by_one(records, services, up, others, arguments)
             written = _write(run.merged, arguments.json, show, write_json)
+            if arguments.report:
+                # Imported here, since most runs are not drawn.
+                from client.picture import write_picture  # noqa: PLC0415
+
+                written &= _write_file(run.merged, arguments.report, write_picture)
     for message in run.unreadable:
         _say(message)
     if run.interrupted:
@@ -98,12 +103,15 @@ def _write(
         write_json(result, sys.stdout)
         return True
     show(result, sys.stdout)
+    return not json_file or _write_file(result, json_file, write_json)
+
+
+def _write_file(result: Found, file: str, write: Callable[[Found, TextIO], None]) -> bool:
     try:
-        if json_file:
-            with Path(json_file).open("w", encoding="utf-8") as out:
-                write_json(result, out)
+        with Path(file).open("w", encoding="utf-8") as out:
+            write(result, out)
     except OSError as error:
-        _say(f"{json_file} could not be written: {error.strerror}.")
+        _say(f"{file} could not be written: {error.strerror}.")
         return False
     return True
 

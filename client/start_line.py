@@ -22,16 +22,18 @@ class StartLine:
         # When the last thread had come, on the clock of time.perf_counter.
         self.released_s: float | None = None
 
-    def place(self) -> Callable[[], None]:
-        """Return one thread's way through: it waits there the first time it is called."""
+    def place(self) -> Callable[[], float | None]:
+        """Return one thread's way through: the first time it is called it waits there, and tells when it was opened."""
         waited = False
 
-        def come() -> None:
+        def come() -> float | None:
             nonlocal waited
-            if not waited:
-                waited = True
-                with suppress(BrokenBarrierError):
-                    self._barrier.wait()
+            if waited:
+                return None
+            waited = True
+            with suppress(BrokenBarrierError):
+                self._barrier.wait()
+            return self.released_s
 
         return come
 

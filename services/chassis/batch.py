@@ -11,11 +11,11 @@ from services.chassis.bodies import Refused
 from services.chassis.errors import BodyTooLarge, InvalidRecord, MalformedBody, ServiceError
 from services.chassis.resource import Unknown
 from services.chassis.rows import Rows
-from services.chassis.service import Service, unknown_reference
+from services.chassis.service import Service, Stored, unknown_reference
 from services.chassis.store import Inserted, Outcome
 
 # What was refused of a chunk, by position, and what will have become of its other rows, which are let go.
-_Begun = tuple[Mapping[int, Refused], "asyncio.Future[Inserted]"]
+_Begun = tuple[Mapping[int, Refused], "asyncio.Future[Stored]"]
 # Why the store did not take a record, if it did not; the number is the id that holds the same values.
 _RefusalOf = Callable[[Outcome, int | None], ServiceError | None]
 
@@ -160,8 +160,8 @@ async def _begun(rows: Rows, service: Service) -> "_Begun":
 
 
 def _settle(waiting: "deque[_Begun]", report: Report) -> None:
-    refused, inserted = waiting.popleft()
-    report.add(refused, inserted.result())
+    refused, stored = waiting.popleft()
+    report.add(refused, stored.result().inserted)
 
 
 def _without_unknown(rows: Rows, unknown: Unknown) -> Rows:

@@ -7,7 +7,7 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.chassis import request_id
+from services.chassis import request_id, timing
 from services.chassis.metrics import Metrics
 
 _HEADER = request_id.HEADER.encode()
@@ -42,6 +42,8 @@ class Observer:
         is_insert = scope["path"] in self._inserts and scope["method"] == "POST"
         self._metrics.in_flight += is_insert
         on_arrival = self._metrics.in_flight
+        timed: list[bytes] = []
+        timing.current.set(timed)
         # What fails without an answer is answered with this by the framework.
         status = 500
 
@@ -52,6 +54,8 @@ class Observer:
                 message["headers"].append((_HEADER, own_id.encode()))
                 if is_insert:
                     message["headers"].append((b"in-flight", b"%d" % on_arrival))
+                if timed:
+                    message["headers"].append((timing.HEADER, b", ".join(timed)))
             await send(message)
 
         try:

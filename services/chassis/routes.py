@@ -59,6 +59,7 @@ def _add_create(app: FastAPI, service: Service, access: Access) -> None:
     }
     add_header(responses[201], "Location", "Where the record is.", {"type": "string"})
     _add_in_flight(responses)
+    _add_timing(responses)
 
     @app.post(
         f"/{name}",
@@ -134,6 +135,13 @@ def _add_create_many(app: FastAPI, service: Service, access: Access) -> None:
 
 def _no_such_format() -> errors.UnsupportedMediaType:
     return errors.UnsupportedMediaType(f"Send the records as {', '.join(_FORMATS)}.")
+
+
+def _add_timing(responses: dict[int | str, dict[str, Any]]) -> None:
+    # Every answer with one of these comes from the store; others may say what came before it.
+    for status in (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.CONFLICT):
+        meaning = "Milliseconds of checking references, of waiting, and of the transaction, with its number."
+        add_header(responses[status], "Server-Timing", meaning, {"type": "string"})
 
 
 def _add_in_flight(responses: dict[int | str, dict[str, Any]]) -> None:

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from decimal import Decimal
-from itertools import accumulate, chain
+from itertools import accumulate, chain, count
 from time import perf_counter
+from typing import NamedTuple
 
+from services.chassis import timing
 from services.chassis.batcher import Batcher
 from services.chassis.bodies import Parser
 from services.chassis.errors import CannotStart, Duplicate, IdTaken, NoIdLeft, Reason, ServiceError, UnknownReference
@@ -25,6 +27,13 @@ _ENOUGH_TO_COMMIT = 48
 _CHUNKS_ON_THEIR_WAY = 64
 
 
+class Stored(NamedTuple):
+    """What became of what one request brought, and the transaction that it may have shared with others."""
+
+    inserted: Inserted
+    commit: timing.Commit
+
+
 class Service:
     """The parts of one service; they are opened and closed together by `running`."""
 
@@ -39,13 +48,14 @@ class Service:
         self.unique = _existing(settings.unique or (), columns)
         self.store = make_store(settings.database_url, resource.name, columns, self.unique)
         # One writer for each database: whatever is inserted at the same time shares its transactions (group commit).
-        self.inserts: Batcher[Sequence[Record], Inserted] = Batcher(
+        self.inserts: Batcher[Sequence[Record], Stored] = Batcher(
             self._insert_groups,
             max_batch=settings.max_batch,
             max_waiting=settings.max_waiting,
             enough=_ENOUGH_TO_COMMIT,
             size_of=len,
         )
+        self._commits = count(1)
         # What bulk bodies may have on its way to the disk, all of them together: what comes in faster has to wait.
         self.room = asyncio.Semaphore(_CHUNKS_ON_THEIR_WAY)
         self.check: Check = _nothing_to_check
@@ -74,28 +84,36 @@ class Service:
             IdTaken, Duplicate, NoIdLeft: there is no place for it.
             Unavailable, StorageFull: it could not be checked or stored.
         """
-        if unknown := await self.check([record]):
+        began_s = perf_counter()
+        unknown = await self.check([record])
+        checked_s = perf_counter()
+        if self.resource.open_check:
+            timing.note_check(checked_s - began_s)
+        if unknown:
             raise unknown_reference(unknown[0])
-        (record_id,), others, holders = await self.insert_many([record])
+        ((record_id,), others, holders), commit = await self.insert_many([record])
+        timing.note_commit(checked_s, commit)
         outcome = others.get(0, "created")
         if refusal := self.refusal_of(outcome, holders.get(0)):
             raise refusal
         return outcome, record_id
 
-    def insert_many(self, records: Sequence[Record]) -> "asyncio.Future[Inserted]":
+    def insert_many(self, records: Sequence[Record]) -> "asyncio.Future[Stored]":
         """Return what will have become of each of the records, whose references were checked, once it is on disk.
 
         They are stored in the order of these calls. Raises `Overloaded` at once, and later whatever the store does.
         """
         return self.inserts.submit(records)
 
-    async def _insert_groups(self, groups: Sequence[Sequence[Record]]) -> list[Inserted]:
+    async def _insert_groups(self, groups: Sequence[Sequence[Record]]) -> list[Stored]:
         """Insert in one transaction what several requests have brought; return to each its own part."""
         began_s = perf_counter()
         inserted = await self.store.insert(list(chain.from_iterable(groups)))
-        self._count(len(inserted.ids), inserted.others, perf_counter() - began_s)
+        took_s = perf_counter() - began_s
+        self._count(len(inserted.ids), inserted.others, took_s)
+        commit = timing.committed(next(self._commits), began_s, took_s)
         ends = accumulate(map(len, groups))
-        return [_part(inserted, end - len(group), end) for group, end in zip(groups, ends, strict=True)]
+        return [Stored(_part(inserted, end - len(group), end), commit) for group, end in zip(groups, ends, strict=True)]
 
     def refusal_of(self, outcome: Outcome, holder: int | None) -> ServiceError | None:
         """Return why the store did not take a record, or None where it did."""

@@ -1,10 +1,15 @@
 """The HTTP contract that the three services share, and that each must keep in the same way."""
 
 import json
+import re
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 
+import httpx
 import pytest
 
+from tests.processes import eventually
 from tests.resource import MAX_ID, OTHER, PROBLEM, Resource, problem
 
 
@@ -182,3 +187,48 @@ def test_the_answer_tells_how_many_inserts_were_in_flight(resource: Resource, ne
         assert resource.post(resource.record(new_id)).headers["in-flight"] == "2"
         half_sent.sendall(b"{}")
         assert b"in-flight: 1" in half_sent.recv(4096)
+
+
+def timing_of(response: httpx.Response) -> dict[str, str]:
+    """Return the parts of the Server-Timing header, each by its name."""
+    header = response.headers.get("server-timing", "")
+    return {part.partition(";")[0]: part for part in header.split(", ") if part}
+
+
+def test_the_answer_tells_where_its_time_went_and_which_transaction_it_was_in(resource: Resource, new_id: int) -> None:
+    parts = ["check"] if resource.name == "orders" else []
+    answers = [
+        resource.post(resource.record(new_id)),
+        resource.post(resource.record(new_id)),
+        resource.post(resource.record(new_id, **OTHER[resource.name])),
+    ]
+    assert [answer.status_code for answer in answers] == [201, 200, 409]
+    numbers = []
+    for answer in answers:
+        timing = timing_of(answer)
+        assert list(timing) == [*parts, "wait", "commit"]
+        assert all(re.fullmatch(r'\w+;dur=\d+\.\d{3}(;desc="\d+")?', part) for part in timing.values())
+        numbers.append(int(timing["commit"].split('"')[1]))
+    assert numbers == list(range(numbers[0], numbers[0] + 3))
+    assert timing_of(resource.post({})) == {}
+
+
+def test_an_order_that_is_refused_for_its_references_tells_how_long_they_were_checked(
+    resources: dict[str, Resource], new_id: int
+) -> None:
+    orders = resources["orders"]
+    answer = orders.post(orders.record(user_id=new_id))
+    assert answer.status_code == 422
+    assert list(timing_of(answer)) == ["check"]
+
+
+def test_inserts_that_share_a_transaction_say_its_number(resource: Resource, new_id: int) -> None:
+    sent: list[Future[httpx.Response]] = []
+    with ThreadPoolExecutor(30) as threads, resource.locked():
+        # Some of the first begin a transaction; what comes then waits for the next.
+        while resource.figures()["parallel_insert_waiting"] < 3:
+            sent.append(threads.submit(resource.post, resource.record(new_id + len(sent))))
+            eventually(lambda: resource.in_flight() == len(sent))
+    numbers = Counter(timing_of(answer.result())["commit"].split('"')[1] for answer in sent)
+    assert max(numbers.values()) >= 3
+    assert len(numbers) > 1

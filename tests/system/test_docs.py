@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
@@ -11,40 +10,19 @@ from urllib.parse import urljoin
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Route, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Route, expect
 
 from tests.processes import RunningService, post
 from tests.resource import KINDS
+from tests.system.conftest import PATIENCE_MS
 
 # What the example of an order refers to.
 SAMPLE: dict[str, dict[str, object]] = {
     "users": {"id": 1, "name": "Ada", "email": "ada@example.com"},
     "products": {"id": 1, "name": "Lamp", "price": 24.99},
 }
-# The browser's own calls to its maker are off, and no name and no other address leads anywhere.
-ALONE = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-]
 # The browser reports a policy that works, and a record that is refused, as errors.
 HARMLESS = ("violates the following Content Security Policy", "responded with a status of 422")
-# How long anything may take to show; a cold browser on a busy machine is slow.
-PATIENCE_MS = 30_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for all tests: this machine's, since none is downloaded."""
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if chromium is None:
-        pytest.skip("no Chromium is on the PATH (on Debian: apt-get install chromium)")
-    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=chromium, args=ALONE) as launched:
-        yield launched
 
 
 @pytest.fixture(params=["users", "products", "orders"])
