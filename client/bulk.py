@@ -98,7 +98,7 @@ class Bulk:
         differences = [difference for tally in self.tallies.values() for difference in tally.differences]
         if self.failed:
             differences.append("this program failed, and not every record has its outcome")
-        return Merged(summaries, self.not_stored, self.elapsed_s, differences, self._timeline)
+        return Merged(summaries, self.not_stored, self.elapsed_s, differences, batches=self._timeline)
 
     def lanes(self) -> list[Lane]:
         """Return how far each file is; may be asked from any thread."""

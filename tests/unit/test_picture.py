@@ -144,7 +144,7 @@ def test_of_a_million_rejected_rows_some_are_listed_and_the_others_counted() -> 
         timeline.add(Bar("users", f"users.csv:{number}", attempts, {"created": 90, "rejected": 10}))
     none = Summary(0, 0, 0, 0, 0, 0, 0)
     many = Summary(5_000_000, 4_000_000, 0, 1_000_000, 0, 4_000_000, 10)
-    merged = Merged({"users": many, "products": none, "orders": none}, _endless(), 5.0, [], timeline)
+    merged = Merged({"users": many, "products": none, "orders": none}, _endless(), 5.0, [], batches=timeline)
     page = written(merged)
     run = shown(page)
     assert len(page) < SMALL_BYTES
