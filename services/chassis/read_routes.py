@@ -54,10 +54,7 @@ def _add_lookup(app: FastAPI, service: Service) -> None:
     }
     max_bytes = service.settings.max_body_bytes + _LONGEST_ID_BYTES * service.settings.max_lookup_ids
     found = json_answer("The ids that do not exist, or the records that do.", missing_schema, {"missing": [1_000_000]})
-    found["content"][_NDJSON] = {
-        "schema": {"type": "string"},
-        "example": service.parser.to_json(service.stored_example).decode() + "\n",
-    }
+    found["content"][_NDJSON] = _lines(service)
 
     @app.post(
         f"/{name}/lookup",
@@ -76,6 +73,10 @@ def _add_lookup(app: FastAPI, service: Service) -> None:
         if _NDJSON in request.headers.get("accept", ""):
             return Response(await service.store.ndjson(ids), media_type=_NDJSON)
         return Response(to_json({"missing": await service.store.missing(ids)}), media_type=_JSON)
+
+
+def _lines(service: Service) -> dict[str, Any]:
+    return {"schema": {"type": "string"}, "example": service.parser.to_json(service.stored_example).decode() + "\n"}
 
 
 def _add_list(app: FastAPI, service: Service) -> None:
@@ -101,7 +102,7 @@ def _add_list(app: FastAPI, service: Service) -> None:
     }
 
     listed = json_answer("One page, or everything as lines.", page_schema, page_example)
-    listed["content"][_NDJSON] = {"schema": {"type": "string"}}
+    listed["content"][_NDJSON] = _lines(service)
 
     @app.get(
         f"/{name}",
