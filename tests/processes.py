@@ -14,16 +14,25 @@ from typing import Any
 
 import httpx
 
+from tests.databases import Database, Databases, Folder, SqliteDatabase
+
 PROJECT = Path(__file__).resolve().parents[1]
 _DEADLINE_S = 30.0
 
 
 @dataclass(eq=False)
 class RunningService:
-    """A service's process and its database file."""
+    """A service's process, and where it keeps its records."""
 
+    name: str
     process: subprocess.Popen[str]
-    database: Path
+    kept: Database
+
+    @property
+    def database(self) -> Path:
+        """The file, where it is one."""
+        assert isinstance(self.kept, SqliteDatabase)
+        return self.kept.path
 
     @cached_property
     def url(self) -> str:
@@ -34,9 +43,10 @@ class RunningService:
         return words[words.index("on") + 1].rstrip(",")
 
 
-def settings_for(database: Path, **settings: str) -> dict[str, str]:
+def settings_for(database: Path | Database, **settings: str) -> dict[str, str]:
     """Return the environment of a service with that database on a free port."""
-    return {**os.environ, "PORT": "0", "DATABASE_URL": f"sqlite:///{database}", **settings}
+    kept = SqliteDatabase(database) if isinstance(database, Path) else database
+    return {**os.environ, "PORT": "0", "DATABASE_URL": kept.url, **settings}
 
 
 def spawn(name: str, environment: Mapping[str, str]) -> subprocess.Popen[str]:
@@ -52,24 +62,24 @@ def spawn(name: str, environment: Mapping[str, str]) -> subprocess.Popen[str]:
 
 
 @contextmanager
-def running(name: str, folder: Path, **settings: str) -> Iterator[RunningService]:
-    """Yield a service that has been started; end it on leaving, if the test has not."""
-    database = folder / f"{name}.db"
-    process = spawn(name, settings_for(database, **settings))
+def running(name: str, place: Path | Databases, **settings: str) -> Iterator[RunningService]:
+    """Yield a service that has been started, with its database in that place; end it, if the test has not."""
+    kept = (Folder(place) if isinstance(place, Path) else place).of(name)
+    process = spawn(name, settings_for(kept, **settings))
     try:
-        yield RunningService(process, database)
+        yield RunningService(name, process, kept)
     finally:
         process.terminate()
         process.communicate(timeout=_DEADLINE_S)
 
 
 @contextmanager
-def all_running(folder: Path) -> Iterator[dict[str, RunningService]]:
+def all_running(place: Path | Databases) -> Iterator[dict[str, RunningService]]:
     """Yield the three services, wired."""
     with ExitStack() as stack:
-        users = stack.enter_context(running("users", folder))
-        products = stack.enter_context(running("products", folder))
-        orders = stack.enter_context(running("orders", folder, USERS_URL=users.url, PRODUCTS_URL=products.url))
+        users = stack.enter_context(running("users", place))
+        products = stack.enter_context(running("products", place))
+        orders = stack.enter_context(running("orders", place, USERS_URL=users.url, PRODUCTS_URL=products.url))
         assert orders.url
         yield {"users": users, "products": products, "orders": orders}
 
@@ -101,5 +111,4 @@ def eventually(condition: Callable[[], bool], within_s: float = _DEADLINE_S) -> 
 
 def post(service: RunningService, record: object) -> httpx.Response:
     """Send one record."""
-    name = service.database.stem
-    return httpx.post(f"{service.url}/{name}", json=record, trust_env=False)
+    return httpx.post(f"{service.url}/{service.name}", json=record, trust_env=False)

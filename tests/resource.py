@@ -4,16 +4,14 @@ import csv
 import io
 import json
 import socket
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
+from tests.databases import Database
 from tests.processes import RunningService
 
 PROBLEM = "application/problem+json"
@@ -31,11 +29,11 @@ MAX_ID = 2**63 - 1
 
 @dataclass(frozen=True)
 class Resource:
-    """One of the three services, by its routes and its file."""
+    """One of the three services, by its routes and its database."""
 
     name: str
     http: httpx.Client
-    database: Path
+    kept: Database
 
     @property
     def path(self) -> str:
@@ -80,22 +78,9 @@ class Resource:
         )
         return head.encode() + body
 
-    def read(self) -> sqlite3.Connection:
-        """Return a connection that reads the file past the service."""
-        return sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True)
-
     def stored(self, *columns: str, where: str = "true") -> list[tuple[Any, ...]]:
-        """Return what the file holds, read past the service."""
-        with closing(self.read()) as db:
-            return db.execute(f"SELECT {', '.join(columns)} FROM {self.name} WHERE {where} ORDER BY id").fetchall()
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the file's write lock, so that inserts wait: for two seconds, and no longer."""
-        with closing(sqlite3.connect(self.database, isolation_level=None)) as db:
-            db.execute("BEGIN IMMEDIATE")
-            yield
-            db.execute("ROLLBACK")
+        """Return what the database holds, read past the service."""
+        return self.kept.rows(f"SELECT {', '.join(columns)} FROM {self.name} WHERE {where} ORDER BY id")
 
 
 def client(service: RunningService) -> httpx.Client:

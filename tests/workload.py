@@ -1,13 +1,12 @@
-"""Records sent to one service from many threads, and the set check: its file holds what was acknowledged, once."""
+"""Records sent to one service from many threads, and the set check: its database holds what was acknowledged, once."""
 
 import json
 import random
-import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.databases import Database, SqliteDatabase
 from tests.processes import RunningService, eventually, post
 from tests.rounds import rounds
 
@@ -64,7 +64,7 @@ class Workload:
         self.strange: list[str] = []
         # How often the service said that it could not just now, by status.
         self.refusals: Counter[int] = Counter()
-        self._name = name
+        self.name = name
         self._pairs = pairs
         self._lock = threading.Lock()
         # In no order, so that they go into all pages of the file.
@@ -105,7 +105,8 @@ class Workload:
             with self._lock:
                 answered = answer is not None and self._note(batch, answer)
                 if not answered:
-                    self._open += [sending.record["id"] for sending in batch]
+                    # A duplicate that was refused is none of those that may be stored.
+                    self._open += [each.record["id"] for each in batch if each.record["id"] in self.sent]
             if not answered:
                 # Who could not answer is not asked as often as who can.
                 enough.wait(0.01)
@@ -135,9 +136,9 @@ class Workload:
 
     def _new(self, record_id: int) -> Record:
         """Return a record that no other is like."""
-        if self._name == "users":
+        if self.name == "users":
             return {"id": record_id, "name": f"Zoë {record_id}", "email": f"z{record_id}@example.com"}
-        if self._name == "products":
+        if self.name == "products":
             return {"id": record_id, "name": f"Lamp {record_id}", "price": (record_id % 10**9 + 1) / 100}
         user_id, product_id = random.choice(self._pairs)
         return {"id": record_id, "user_id": user_id, "product_id": product_id, "quantity": record_id % 10**6 + 1}
@@ -145,10 +146,10 @@ class Workload:
     def _answer(self, http: httpx.Client, batch: Sequence[_Sending]) -> httpx.Response:
         records = [sending.record for sending in batch]
         if len(records) == 1:
-            return http.post(f"/{self._name}", json=records[0])
+            return http.post(f"/{self.name}", json=records[0])
         lines = "\n".join(map(json.dumps, records))
         headers = {"content-type": "application/x-ndjson"}
-        return http.post(f"/{self._name}/batch?results=all", content=lines, headers=headers)
+        return http.post(f"/{self.name}/batch?results=all", content=lines, headers=headers)
 
     def _note(self, batch: Sequence[_Sending], answer: httpx.Response) -> bool:
         """Note what was answered; return whether it says what became of the records."""
@@ -195,15 +196,14 @@ def _refused_again(workload: Workload, times: int = 20) -> None:
     eventually(lambda: workload.refusals[503] > enough)
 
 
-def check(database: Path, workload: Workload, acknowledged: AbstractSet[int] | None = None) -> None:
-    """Check that what was acknowledged is stored as it was sent, nothing else, nothing twice, in a sound file.
+def check(database: Path | Database, workload: Workload, acknowledged: AbstractSet[int] | None = None) -> None:
+    """Check that what was acknowledged is stored as it was sent, nothing else, nothing twice, in a sound database.
 
-    The file may be a running service's, or as one left it that was killed: it stays as it is.
+    It may be a running service's, or as one left it that was killed: it stays as it is.
     """
-    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as db:
-        rows = db.execute(f"SELECT * FROM {database.stem}").fetchall()
-        (sound,) = db.execute("PRAGMA integrity_check").fetchone()
-    assert sound == "ok", sound
+    kept = SqliteDatabase(database) if isinstance(database, Path) else database
+    rows = kept.rows(f"SELECT * FROM {workload.name}")
+    kept.raise_if_unsound()
     stored = {row[0]: row for row in rows}
     assert len(stored) == len(rows)
     lost = (workload.acknowledged if acknowledged is None else acknowledged) - stored.keys()

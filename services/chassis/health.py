@@ -34,7 +34,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
         "/readyz",
         tags=["health"],
         summary="Can it store records now?",
-        description="Takes the database's write lock for a moment, and lets it go.",
+        description="Does what takes the right, the locks and the server that an insert needs, and writes nothing.",
         responses={200: json_answer("It can.", _SCHEMA, {"status": "ready"}), **answers(StoreUnavailable)},
     )
     async def ready(_: Request) -> Response:

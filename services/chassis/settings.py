@@ -25,7 +25,9 @@ class Settings(BaseModel):
         str, Field(min_length=1, description="The address to listen on; nothing but this machine reaches the default.")
     ] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="The port to listen on; 0 takes a free one.")]
-    database_url: Annotated[str, Field(description="Where the records are kept: `sqlite:///` and a path.")]
+    database_url: Annotated[
+        str, Field(description="Where the records are kept: `sqlite:///` and a path, or a PostgreSQL address.")
+    ]
     unique: Annotated[
         tuple[str, ...] | None,
         BeforeValidator(_names),

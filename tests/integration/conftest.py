@@ -1,8 +1,7 @@
-"""What the tests of the contract share: each of the three services in turn, and whether it is well afterwards."""
+"""What the tests of the contract share: the three services on each engine, and whether they are well afterwards."""
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -13,9 +12,24 @@ from tests.resource import RECORDS, Resource, client
 @pytest.fixture(scope="session")
 def resources(services: dict[str, RunningService]) -> Iterator[dict[str, Resource]]:
     """The three services; what an order refers to exists."""
+    with all_reached(services) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def resources_on_postgres(
+    services_on_postgres: dict[str, RunningService], resources: dict[str, Resource]
+) -> Iterator[dict[str, Resource]]:
+    """The same on PostgreSQL; tests that start another service of orders refer it to the others."""
+    with all_reached(services_on_postgres) as found:
+        yield found
+
+
+@contextmanager
+def all_reached(services: Mapping[str, RunningService]) -> Iterator[dict[str, Resource]]:
     with ExitStack() as stack:
         found = {
-            name: Resource(name, stack.enter_context(client(service)), service.database)
+            name: Resource(name, stack.enter_context(client(service)), service.kept)
             for name, service in services.items()
         }
         for name in ("users", "products"):
@@ -25,15 +39,15 @@ def resources(services: dict[str, RunningService]) -> Iterator[dict[str, Resourc
 
 
 @pytest.fixture(params=RECORDS)
-def resource(request: pytest.FixtureRequest, resources: dict[str, Resource]) -> Resource:
-    return resources[request.param]
+def resource(request: pytest.FixtureRequest, engine: str) -> Resource:
+    found = request.getfixturevalue("resources" if engine == "sqlite" else "resources_on_postgres")
+    return found[request.param]  # type: ignore[no-any-return]
 
 
 @pytest.fixture
 def unharmed(resource: Resource) -> Iterator[None]:
-    """After the test the service is alive, stores the next record, and its file is sound."""
+    """After the test the service is alive, stores the next record, and its database is sound."""
     yield
     assert resource.http.get("/livez").status_code == 200
     assert resource.post(resource.record()).status_code == 201
-    with closing(sqlite3.connect(f"{resource.database.as_uri()}?mode=ro", uri=True)) as db:
-        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    resource.kept.raise_if_unsound()

@@ -33,7 +33,7 @@ def untouched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     with all_running(tmp_path_factory.mktemp(name)) as services, client(services[name]) as http:
         for other in {"users", "products"} - {name}:
             assert post(services[other], {**RECORDS[other], "id": 1}).status_code == 201
-        yield Resource(name, http, services[name].database)
+        yield Resource(name, http, services[name].kept)
 
 
 @pytest.mark.parametrize("slug", kinds.ALL)

@@ -1,4 +1,4 @@
-"""The SQLite store with a real file: what is stored, what is visible when, and what it refuses to open."""
+"""The stores with real databases: what is stored, what is visible when, and what SQLite's refuses to open."""
 
 import asyncio
 import sqlite3
@@ -13,17 +13,19 @@ import pytest
 from services.chassis.errors import CannotStart, StoreUnavailable
 from services.chassis.store import MAX_ID, Inserted, Outcome, Store, make_store
 from services.chassis.store.sqlite import BLOCK
+from tests.databases import Database, Databases
 from tests.processes import eventually
 
 Answer = TypeVar("Answer")
 COLUMNS = {"id": int, "name": str, "price": Decimal}
 
 
-def with_store(file: Path, use: Callable[[Store], Awaitable[Answer]], unique: Sequence[str] = ()) -> Answer:
+def with_store(kept: Path | Database, use: Callable[[Store], Awaitable[Answer]], unique: Sequence[str] = ()) -> Answer:
     """Open the store, use it, close it."""
 
     async def scenario() -> Answer:
-        store = make_store(f"sqlite:///{file}", "things", COLUMNS, unique)
+        url = f"sqlite:///{kept}" if isinstance(kept, Path) else kept.url
+        store = make_store(url, "things", COLUMNS, unique)
         await store.open()
         try:
             return await use(store)
@@ -47,7 +49,7 @@ def query(file: Path, sql: str) -> list[tuple[object, ...]]:
         return db.execute(sql).fetchall()
 
 
-def test_each_record_of_a_batch_gets_its_own_outcome(tmp_path: Path) -> None:
+def test_each_record_of_a_batch_gets_its_own_outcome(databases: Databases) -> None:
     async def use(store: Store) -> None:
         assert outcomes(await store.insert([thing(1), thing(2)])) == ["created", "created"]
         batch = [thing(1), thing(2, name="other"), thing(3), thing(3), thing(3, price="2.00")]
@@ -61,10 +63,18 @@ def test_each_record_of_a_batch_gets_its_own_outcome(tmp_path: Path) -> None:
         assert await store.get(2) == {"id": 2, "name": "a", "price": "1.00"}
         assert await store.count() == 3
 
-    with_store(tmp_path / "things.db", use)
+    with_store(databases.of("things"), use)
 
 
-def test_a_batch_of_many_blocks_is_stored_whole_or_sorted_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unique", [[], ["name"]])
+def test_an_empty_batch_is_stored_too(databases: Databases, unique: list[str]) -> None:
+    async def use(store: Store) -> None:
+        assert await store.insert([]) == Inserted([], {})
+
+    with_store(databases.of("things"), use, unique)
+
+
+def test_a_batch_of_many_blocks_is_stored_whole_or_sorted_out(databases: Databases) -> None:
     async def use(store: Store) -> None:
         first = [thing(number) for number in range(1, 2 * BLOCK + 3)]
         assert await store.insert(first) == Inserted(list(range(1, 2 * BLOCK + 3)), {})
@@ -73,20 +83,20 @@ def test_a_batch_of_many_blocks_is_stored_whole_or_sorted_out(tmp_path: Path) ->
         assert (await store.insert(second)).others == dict.fromkeys(again, "unchanged")
         assert await store.count() == 4 * BLOCK - 1
 
-    with_store(tmp_path / "things.db", use)
+    with_store(databases.of("things"), use)
 
 
-def test_records_are_given_as_lines_of_json_in_the_order_of_the_ids(tmp_path: Path) -> None:
+def test_records_are_given_as_lines_of_json_in_the_order_of_the_ids(databases: Databases) -> None:
     async def use(store: Store) -> None:
         await store.insert([thing(3, 'say "hi"\n', "0.10"), thing(1, "é", "1234567.00"), thing(2)])
         lines = b'{"id":3,"name":"say \\"hi\\"\\n","price":0.10}\n{"id":1,"name":"\xc3\xa9","price":1234567.00}\n'
         assert await store.ndjson([3, 4, 1]) == lines
         assert await store.ndjson([7]) == b""
 
-    with_store(tmp_path / "things.db", use)
+    with_store(databases.of("things"), use)
 
 
-def test_an_export_is_one_snapshot_while_writes_go_on(tmp_path: Path) -> None:
+def test_an_export_is_one_snapshot_while_writes_go_on(databases: Databases) -> None:
     async def use(store: Store) -> None:
         before = [thing(number * 2) for number in range(1, 2_501)]
         await store.insert(before)
@@ -101,7 +111,7 @@ def test_an_export_is_one_snapshot_while_writes_go_on(tmp_path: Path) -> None:
         assert exported == await store.ndjson([*range(2, 5_001, 2), 10_000])
         assert await store.count() == 2_505
 
-    with_store(tmp_path / "things.db", use)
+    with_store(databases.of("things"), use)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +128,7 @@ def test_an_export_is_one_snapshot_while_writes_go_on(tmp_path: Path) -> None:
     ],
 )
 def test_an_export_holds_what_a_page_of_that_size_would(
-    tmp_path: Path, after: int, limit: int | None, equal: dict[str, object], ids: Sequence[int]
+    databases: Databases, after: int, limit: int | None, equal: dict[str, object], ids: Sequence[int]
 ) -> None:
     async def use(store: Store) -> None:
         await store.insert([thing(number, "odd" if number % 2 else "even") for number in range(1, 2_502)])
@@ -126,7 +136,7 @@ def test_an_export_holds_what_a_page_of_that_size_would(
         assert b"".join(blocks) == await store.ndjson(list(ids))
         assert all(blocks)
 
-    with_store(tmp_path / "things.db", use)
+    with_store(databases.of("things"), use)
 
 
 async def open_exports(store: Store, how_many: int) -> list[AsyncGenerator[bytes]]:
@@ -138,7 +148,7 @@ async def open_exports(store: Store, how_many: int) -> list[AsyncGenerator[bytes
     return exports
 
 
-def test_exports_that_nobody_goes_on_with_take_no_thread_from_other_reads(tmp_path: Path) -> None:
+def test_exports_that_nobody_goes_on_with_take_no_thread_from_other_reads(databases: Databases) -> None:
     async def use(store: Store) -> None:
         exports = await open_exports(store, 10)
         async with asyncio.timeout(10):
@@ -146,7 +156,7 @@ def test_exports_that_nobody_goes_on_with_take_no_thread_from_other_reads(tmp_pa
         for export in exports:
             await export.aclose()
 
-    with_store(tmp_path / "things.db", use)
+    with_store(databases.of("things"), use)
 
 
 @pytest.mark.parametrize("how", ["closed", "cancelled", "read to its end"])
@@ -175,34 +185,34 @@ def test_an_export_that_has_ended_lets_its_snapshot_go(tmp_path: Path, how: str)
     with_store(tmp_path / "things.db", use)
 
 
-def test_records_without_an_id_get_the_next_ones(tmp_path: Path) -> None:
+def test_records_without_an_id_get_the_next_ones(databases: Databases) -> None:
     async def use(store: Store) -> None:
         assert (await store.insert([thing(), thing(7), thing(), thing()])).ids == [8, 7, 9, 10]
         assert (await store.insert([thing()])).ids == [11]
 
-    with_store(tmp_path / "things.db", use)
+    with_store(databases.of("things"), use)
 
 
-def test_when_the_greatest_id_is_taken_none_is_assigned_and_the_others_are_stored(tmp_path: Path) -> None:
+def test_when_the_greatest_id_is_taken_none_is_assigned_and_the_others_are_stored(databases: Databases) -> None:
     async def use(store: Store) -> None:
         stored = await store.insert([thing(MAX_ID), thing(), thing(5)])
         assert outcomes(stored) == ["created", "no-id-left", "created"]
         assert await store.count() == 2
 
-    with_store(tmp_path / "things.db", use)
+    with_store(databases.of("things"), use)
 
 
-def test_of_one_transaction_duplicates_are_decided_in_the_order_of_the_ids(tmp_path: Path) -> None:
+def test_of_one_transaction_duplicates_are_decided_in_the_order_of_the_ids(databases: Databases) -> None:
     async def use(store: Store) -> None:
         batch = [thing(), thing(9), thing(5), thing(7, price="2"), thing(5, "b"), thing(7, "b"), thing(name="c")]
         refused: dict[int, Outcome] = {0: "duplicate", 1: "duplicate", 3: "duplicate", 4: "conflict"}
         assert await store.insert(batch) == Inserted([0, 9, 5, 7, 5, 7, 8], refused, {0: 5, 1: 5, 3: 5})
         assert await store.insert([thing(1, "c")]) == Inserted([1], {0: "duplicate"}, {0: 8})
 
-    with_store(tmp_path / "things.db", use, ["name"])
+    with_store(databases.of("things"), use, ["name"])
 
 
-def test_a_duplicate_does_not_take_the_last_id_from_others(tmp_path: Path) -> None:
+def test_a_duplicate_does_not_take_the_last_id_from_others(databases: Databases) -> None:
     async def use(store: Store) -> None:
         await store.insert([thing(MAX_ID - 2)])
         stored = await store.insert(
@@ -211,10 +221,10 @@ def test_a_duplicate_does_not_take_the_last_id_from_others(tmp_path: Path) -> No
         assert stored.ids == [0, MAX_ID, MAX_ID - 1, MAX_ID, 0, 0]
         assert outcomes(stored) == ["duplicate", "duplicate", "created", "created", "no-id-left", "duplicate"]
 
-    with_store(tmp_path / "things.db", use, ["name"])
+    with_store(databases.of("things"), use, ["name"])
 
 
-def test_of_many_old_duplicates_the_lowest_id_is_named(tmp_path: Path) -> None:
+def test_of_many_old_duplicates_the_lowest_id_is_named(databases: Databases) -> None:
     async def fill(store: Store) -> None:
         await store.insert([thing(number) for number in range(40_000, 10, -1)])
 
@@ -224,26 +234,26 @@ def test_of_many_old_duplicates_the_lowest_id_is_named(tmp_path: Path) -> None:
         assert outcomes(stored) == ["unchanged", *["duplicate"] * 7_999]
         assert set(stored.holders.values()) == {11}
 
-    with_store(tmp_path / "things.db", fill)
-    with_store(tmp_path / "things.db", use, ["name", "price"])
+    with_store(databases.of("things"), fill)
+    with_store(databases.of("things"), use, ["name", "price"])
 
 
-def test_text_is_stored_byte_for_byte_and_amounts_exactly(tmp_path: Path) -> None:
+def test_text_is_stored_byte_for_byte_and_amounts_exactly(databases: Databases) -> None:
     names = ["'); DROP TABLE things;--", "שלום", "🎉" * 200, '"\\/', "\u2028"]
 
     async def use(store: Store) -> None:
         await store.insert([thing(number, name, "0.10") for number, name in enumerate(names, start=1)])
 
-    with_store(tmp_path / "things.db", use)
-    assert query(tmp_path / "things.db", "SELECT name, price FROM things") == [(name, "0.10") for name in names]
+    with_store(databases.of("things"), use)
+    assert databases.of("things").rows("SELECT name, price FROM things") == [(name, "0.10") for name in names]
 
 
-def test_what_was_acknowledged_is_visible_to_another_connection(tmp_path: Path) -> None:
+def test_what_was_acknowledged_is_visible_to_another_connection(databases: Databases) -> None:
     async def use(store: Store) -> None:
         await store.insert([thing(1)])
-        assert query(tmp_path / "things.db", "SELECT id FROM things") == [(1,)]
+        assert databases.of("things").rows("SELECT id FROM things") == [(1,)]
 
-    with_store(tmp_path / "things.db", use)
+    with_store(databases.of("things"), use)
 
 
 def test_every_commit_is_synced(tmp_path: Path) -> None:
@@ -273,38 +283,36 @@ def test_the_table_validates_nothing(tmp_path: Path) -> None:
     assert query(tmp_path / "things.db", "SELECT count(*) FROM sqlite_schema") == [(1,)]
 
 
-def test_pages_follow_the_ids_and_filter_by_equality(tmp_path: Path) -> None:
+def test_pages_follow_the_ids_and_filter_by_equality(databases: Databases) -> None:
     async def use(store: Store) -> None:
         await store.insert([thing(number, name="odd" if number % 2 else "even") for number in (5, 3, 9, 4, 8)])
         assert [row["id"] for row in await store.page(3, 2, {})] == [4, 5]
         assert [row["id"] for row in await store.page(0, 9, {"name": "odd"})] == [3, 5, 9]
         assert [row["id"] for row in await store.page(0, 9, {"price": Decimal("1.00"), "id": 8})] == [8]
 
-    with_store(tmp_path / "things.db", use)
+    with_store(databases.of("things"), use)
 
 
-def test_missing_ids_are_named_once_and_in_order(tmp_path: Path) -> None:
+def test_missing_ids_are_named_once_and_in_order(databases: Databases) -> None:
     async def use(store: Store) -> None:
         await store.insert([thing(2), thing(4)])
         assert await store.missing([5, 4, 3, 2, 1, 5]) == [1, 3, 5]
         assert await store.missing([]) == []
 
-    with_store(tmp_path / "things.db", use)
+    with_store(databases.of("things"), use)
 
 
-def test_a_lock_held_by_another_process_makes_it_unavailable_and_it_recovers(tmp_path: Path) -> None:
+def test_a_lock_held_by_another_process_makes_it_unavailable_and_it_recovers(databases: Databases) -> None:
     async def use(store: Store) -> None:
-        with closing(sqlite3.connect(tmp_path / "things.db", isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
+        with databases.of("things").locked():
             with pytest.raises(StoreUnavailable):
                 await store.insert([thing(1)])
             with pytest.raises(StoreUnavailable):
                 await store.check()
-            other.execute("ROLLBACK")
         await store.check()
         assert outcomes(await store.insert([thing(1)])) == ["created"]
 
-    with_store(tmp_path / "things.db", use)
+    with_store(databases.of("things"), use)
 
 
 @pytest.mark.parametrize("suffix", ["", "-wal", ".lock"])
@@ -377,15 +385,15 @@ def test_a_file_that_is_garbage_where_it_is_read_at_the_start_is_refused(tmp_pat
     assert file.read_bytes() == before
 
 
-def test_a_database_opens_again_with_what_it_held(tmp_path: Path) -> None:
+def test_a_database_opens_again_with_what_it_held(databases: Databases) -> None:
     async def first(store: Store) -> None:
         await store.insert([thing(1)])
 
     async def second(store: Store) -> int:
         return await store.count()
 
-    with_store(tmp_path / "new" / "things.db", first)
-    assert with_store(tmp_path / "new" / "things.db", second) == 1
+    with_store(databases.of("things"), first)
+    assert with_store(databases.of("things"), second) == 1
 
 
 def refused(file: Path) -> str:
@@ -438,7 +446,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     assert "can't be used" in refused(tmp_path / "file" / "things.db")
 
 
-@pytest.mark.parametrize("url", ["", "things.db", "sqlite://things.db", "sqlite:///", "postgresql:///things"])
+@pytest.mark.parametrize("url", ["", "things.db", "sqlite://things.db", "sqlite:///", "mysql://x/y"])
 def test_an_address_of_another_form_is_refused(url: str) -> None:
     with pytest.raises(CannotStart, match="DATABASE_URL"):
         make_store(url, "things", COLUMNS)

@@ -3,14 +3,14 @@
 import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.databases import Databases
 from tests.processes import RunningService, running
 from tests.resource import KINDS, Resource, client, problem
 
@@ -29,11 +29,13 @@ def held_by(resource: Resource, holder: int) -> list[dict[str, str]]:
 
 
 @contextmanager
-def started(resource: Resource, services: dict[str, RunningService], folder: Path, fields: str) -> Iterator[Resource]:
-    """Yield the same service with its database in that folder, where these fields are to be unique."""
+def started(
+    resource: Resource, services: dict[str, RunningService], databases: Databases, fields: str
+) -> Iterator[Resource]:
+    """Yield the same service with its database in that place, where these fields are to be unique."""
     urls = {f"{name.upper()}_URL": service.url for name, service in services.items()}
-    with running(resource.name, folder, **urls, UNIQUE=fields) as service, client(service) as http:
-        yield Resource(resource.name, http, service.database)
+    with running(resource.name, databases, **urls, UNIQUE=fields) as service, client(service) as http:
+        yield Resource(resource.name, http, service.kept)
 
 
 def others(resource: Resource, first_id: int, count: int) -> list[dict[str, Any]]:
@@ -43,9 +45,9 @@ def others(resource: Resource, first_id: int, count: int) -> list[dict[str, Any]
 
 
 @pytest.fixture
-def unique(resource: Resource, services: dict[str, RunningService], tmp_path: Path) -> Iterator[Resource]:
+def unique(resource: Resource, services: dict[str, RunningService], databases: Databases) -> Iterator[Resource]:
     """The same service with a database of its own, where duplicates are refused."""
-    with started(resource, services, tmp_path, UNIQUE[resource.name]) as service:
+    with started(resource, services, databases, UNIQUE[resource.name]) as service:
         yield service
 
 
@@ -171,9 +173,9 @@ def test_of_many_batches_that_want_the_same_at_once_each_value_is_stored_once(un
 
 
 def test_it_can_be_switched_on_later_and_off_again(
-    resource: Resource, services: dict[str, RunningService], tmp_path: Path
+    resource: Resource, services: dict[str, RunningService], databases: Databases
 ) -> None:
-    start = partial(started, resource, services, tmp_path)
+    start = partial(started, resource, services, databases)
     with start("") as off:
         assert [off.post(off.record(record_id)).status_code for record_id in (8, 4, 6)] == [201] * 3
         assert not indexes(off)
@@ -181,16 +183,15 @@ def test_it_can_be_switched_on_later_and_off_again(
         # What was there stays, and new ones are refused.
         assert problem(on.post(on.record(2)), 409, "duplicate")["errors"] == held_by(on, 4)
         assert [on.post(on.record(record_id)).status_code for record_id in (4, 6, 8)] == [200] * 3
-        assert indexes(on) == [0]
+        assert indexes(on) == [False]
     with start("") as off:
         assert off.post(off.record(2)).status_code == 201
         assert not indexes(off)
 
 
-def indexes(resource: Resource) -> list[int]:
+def indexes(resource: Resource) -> list[bool]:
     """Return of each index of the table whether it refuses anything by itself."""
-    with closing(resource.read()) as db:
-        return [is_unique for _, _, is_unique, *_ in db.execute(f"PRAGMA index_list({resource.name})")]
+    return resource.kept.indexes(resource.name)
 
 
 def test_the_document_has_the_problem_where_it_can_be_answered(unique: Resource, resource: Resource) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from tests.databases import Databases, SqliteDatabase
 from tests.processes import RunningService, eventually, running, settings_for, spawn
 from tests.resource import Resource, client
 from tests.rounds import rounds
@@ -20,18 +21,18 @@ from tests.workload import Workload, check, cite, known_pairs, more_is_acknowled
 @pytest.mark.timeout(rounds(120, 900))
 @pytest.mark.parametrize("name", ["users", "products", "orders"])
 def test_what_was_acknowledged_survives_being_killed_under_load(
-    name: str, services: dict[str, RunningService], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, services: dict[str, RunningService], databases: Databases, capsys: pytest.CaptureFixture[str]
 ) -> None:
     workload = Workload(name, known_pairs(services))
     kills = rounds(few=4, many=50)
     for _ in range(kills):
-        with running(name, tmp_path, **urls(services)) as service, workload.sent_to(service):
+        with running(name, databases, **urls(services)) as service, workload.sent_to(service):
             more_is_acknowledged(workload)
             service.process.kill()
-        check(service.database, workload)
-    with running(name, tmp_path, **urls(services)) as service, workload.sent_to(service):
+        check(service.kept, workload)
+    with running(name, databases, **urls(services)) as service, workload.sent_to(service):
         more_is_acknowledged(workload)
-    check(service.database, workload)
+    check(service.kept, workload)
     assert not workload.refusals
     cite(capsys, f"{name}: {kills} kills, {len(workload.acknowledged):,} records acknowledged and checked")
 
@@ -39,19 +40,19 @@ def test_what_was_acknowledged_survives_being_killed_under_load(
 @pytest.mark.timeout(rounds(120, 900))
 @pytest.mark.parametrize(("name", "unique"), [("users", "email"), ("products", "name,price")])
 def test_what_is_unique_stays_so_through_kills_under_load(
-    name: str, unique: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, unique: str, databases: Databases, capsys: pytest.CaptureFixture[str]
 ) -> None:
     workload = Workload(name, duplicates=True)
     kills = rounds(few=4, many=50)
     for _ in range(kills):
-        with running(name, tmp_path, UNIQUE=unique) as service, workload.sent_to(service):
+        with running(name, databases, UNIQUE=unique) as service, workload.sent_to(service):
             more_is_acknowledged(workload)
             service.process.kill()
         # A duplicate that was stored would be one that nobody sent.
-        check(service.database, workload)
-    with running(name, tmp_path, UNIQUE=unique) as service, workload.sent_to(service):
+        check(service.kept, workload)
+    with running(name, databases, UNIQUE=unique) as service, workload.sent_to(service):
         more_is_acknowledged(workload)
-    check(service.database, workload)
+    check(service.kept, workload)
     cite(capsys, f"{name}, unique: {kills} kills, {len(workload.acknowledged):,} records acknowledged and checked")
 
 
@@ -66,20 +67,21 @@ def half_sent(service: RunningService) -> Iterator[None]:
         yield
 
 
-def test_sigterm_under_load_drains_and_ends_well(tmp_path: Path) -> None:
+def test_sigterm_under_load_drains_and_ends_well(databases: Databases) -> None:
     workload = Workload("users")
-    with running("users", tmp_path) as users, half_sent(users), workload.sent_to(users):
+    with running("users", databases) as users, half_sent(users), workload.sent_to(users):
         more_is_acknowledged(workload)
         users.process.terminate()
         assert users.process.wait(timeout=10) == 0
-    assert not (tmp_path / "users.db-wal").exists()
-    check(users.database, workload)
+    if isinstance(users.kept, SqliteDatabase):
+        assert not users.database.with_name("users.db-wal").exists()
+    check(users.kept, workload)
 
 
-def test_what_is_under_way_at_sigterm_is_finished_and_answered(tmp_path: Path) -> None:
-    with running("users", tmp_path) as users, client(users) as http, ThreadPoolExecutor(1) as threads:
-        resource = Resource("users", http, users.database)
-        with resource.locked():
+def test_what_is_under_way_at_sigterm_is_finished_and_answered(databases: Databases) -> None:
+    with running("users", databases) as users, client(users) as http, ThreadPoolExecutor(1) as threads:
+        resource = Resource("users", http, users.kept)
+        with resource.kept.locked():
             answer = threads.submit(resource.post, resource.record(1))
             eventually(lambda: resource.in_flight() == 1)
             users.process.terminate()
@@ -98,8 +100,8 @@ def takes_connections(resource: Resource) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_idle_service_stops_at_once_and_says_nothing(tmp_path: Path, number: signal.Signals) -> None:
-    with running("users", tmp_path) as users:
+def test_an_idle_service_stops_at_once_and_says_nothing(databases: Databases, number: signal.Signals) -> None:
+    with running("users", databases) as users:
         assert httpx.get(f"{users.url}/livez", trust_env=False).status_code == 200
         users.process.send_signal(number)
         assert users.process.wait(timeout=3) == 0

@@ -96,7 +96,7 @@ def test_10000_requests_of_every_kind_leave_nothing_behind(tmp_path: Path) -> No
         for name, service in services.items():
             first = held(service.process.pid)
             with client(service) as http:
-                resource = Resource(name, http, service.database)
+                resource = Resource(name, http, service.kept)
                 # The next services' orders refer to it.
                 assert resource.post(resource.record(1)).status_code == 201
                 send_all(resource, rounds(8, 30))
@@ -159,7 +159,7 @@ def stalled_body(resource: Resource, kind: str, total_bytes: int) -> bytes:
 def test_bodies_that_stall_are_held_in_bounded_memory(tmp_path: Path, kind: str) -> None:
     connections = rounds(20, 100)
     with running("users", tmp_path) as service, client(service) as http, ExitStack() as stack:
-        users = Resource("users", http, service.database)
+        users = Resource("users", http, service.kept)
         body = stalled_body(users, kind, 4 * MIB)
         # What one such body leaves behind for good, with its row and what parsing it needs, is none of this.
         assert users.send_bulk(kind, body).status_code == 207

@@ -40,7 +40,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     [
         ("PORT", "http"),
         ("MAX_BATCH", "0"),
-        ("DATABASE_URL", "postgresql:///x"),
+        ("DATABASE_URL", "mysql://x/y"),
         *(("UNIQUE", fields) for fields in ("phone", "id", "email,id", "Email", "email,", ",", " ", "email,email")),
     ],
 )

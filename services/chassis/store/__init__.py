@@ -11,7 +11,7 @@ Record = Mapping[str, Any]
 # A record as a store gives it back: the same fields, and `id` always among them.
 Row = dict[str, int | str]
 
-# The greatest id that fits a signed 64-bit integer, which is what SQLite (and every other engine) keeps an id in.
+# The greatest id that fits a signed 64-bit integer, which is what every engine keeps an id in.
 MAX_ID = 2**63 - 1
 
 
@@ -81,10 +81,15 @@ def make_store(database_url: str, table: str, columns: Mapping[str, type], uniqu
     store decides that itself, in the transaction that inserts; the table has no constraint. What held the same values
     before stays, and the lowest of their ids is the one that is named.
     """
-    scheme, separator, path = database_url.partition(":///")
-    if scheme != "sqlite" or not separator or not path:
-        raise CannotStart("DATABASE_URL must look like sqlite:///path/to/file.db.")
+    scheme, _, rest = database_url.partition("://")
     # Imported here, so that a service loads the driver of the engine it uses and no other.
+    if scheme in {"postgresql", "postgres"}:
+        from services.chassis.store.postgres import PostgresStore  # noqa: PLC0415
+
+        return PostgresStore(database_url, table, columns, unique)
+    path = rest.removeprefix("/")
+    if scheme != "sqlite" or path in {"", rest}:
+        raise CannotStart("DATABASE_URL must look like sqlite:///path/to/file.db or postgresql://host/database.")
     from services.chassis.store.sqlite import SqliteStore  # noqa: PLC0415
 
     return SqliteStore(path, table, columns, unique)

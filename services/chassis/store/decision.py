@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from operator import itemgetter
 from typing import NamedTuple
 
 from services.chassis.store import MAX_ID, Inserted, Outcome, Record, Row
@@ -59,6 +60,21 @@ def decide(records: Sequence[Record], values: Sequence[Values], found: Found) ->
         if values[position]:
             holders[values[position]] = ids[position]
     return Decided(rows, Inserted(ids, others, named))
+
+
+def with_ids(records: Sequence[Record], greatest: int) -> tuple[Sequence[Record], list[int]]:
+    """Return the records and their ids; those that had none have the next ones, which may pass MAX_ID."""
+    try:
+        return records, list(map(itemgetter("id"), records))
+    except KeyError:
+        greatest = max(greatest, *(record.get("id", 0) for record in records), 0)
+    rows: list[Record] = []
+    for record in records:
+        if "id" not in record:
+            greatest += 1
+            record = {"id": greatest, **record}  # noqa: PLW2901 - the record as it is stored
+        rows.append(record)
+    return rows, [row["id"] for row in rows]
 
 
 def as_stored(record: Record) -> Row:

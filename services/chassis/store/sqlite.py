@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 
 from services.chassis.errors import CannotStart, StoreUnavailable
 from services.chassis.store import MAX_ID, Inserted, Record, Row
-from services.chassis.store.decision import Found, decide
+from services.chassis.store.decision import Found, decide, with_ids
 from services.chassis.store.sqlite_errors import is_beyond_repair, refusal_of
 from services.chassis.store.sqlite_files import SqliteFiles, connect
 from services.chassis.store.sqlite_holders import SqliteHolders
@@ -130,7 +130,7 @@ class SqliteStore(SqliteReads):
         return StoreUnavailable(why)
 
     def _insert(self, records: Sequence[Record]) -> Inserted:
-        rows, ids = _with_ids(records, self._greatest_id)
+        rows, ids = with_ids(records, self._greatest_id)
         greatest = max(ids, default=0)
         if greatest <= MAX_ID:
             try:
@@ -199,18 +199,3 @@ def _values_getter(columns: Mapping[str, type]) -> Callable[[Record], Sequence[A
     if Decimal in columns.values():
         return lambda record: [str(value) if isinstance(value, Decimal) else value for value in values_of(record)]
     return values_of
-
-
-def _with_ids(records: Sequence[Record], greatest: int) -> tuple[Sequence[Record], list[int]]:
-    """Return the records and their ids; those that had none have the next ones, which may pass MAX_ID."""
-    try:
-        return records, list(map(itemgetter("id"), records))
-    except KeyError:
-        greatest = max(greatest, *(record.get("id", 0) for record in records), 0)
-    rows: list[Record] = []
-    for record in records:
-        if "id" not in record:
-            greatest += 1
-            record = {"id": greatest, **record}  # noqa: PLW2901 - the record as it is stored
-        rows.append(record)
-    return rows, [row["id"] for row in rows]

@@ -1,0 +1,101 @@
+"""The PostgreSQL store: one session writes, on a thread of its own; any number of replicas may do so."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
+
+import psycopg
+
+from services.chassis.errors import CannotStart, StoreUnavailable
+from services.chassis.store import Inserted, Record
+from services.chassis.store.postgres_connection import WRITING, Connection
+from services.chassis.store.postgres_errors import name_of, refusal_of
+from services.chassis.store.postgres_holders import PostgresHolders
+from services.chassis.store.postgres_insert import InDoubt, Insertion
+from services.chassis.store.postgres_reads import PostgresReads
+from services.chassis.store.postgres_schema import prepare
+from services.chassis.store.postgres_table import PostgresTable
+from services.chassis.store.worker import Worker
+
+Answer = TypeVar("Answer")
+
+_log = logging.getLogger(__name__)
+
+# A server that has said nothing for so long is taken for gone.
+_COMMIT_PATIENCE_S = 5.0
+# How often a batch is begun anew after a commit that was not made; by then its senders have lost their patience.
+_COMMITS = 5
+
+
+class PostgresStore(PostgresReads):
+    """One table in a database that others may write too: replicas of the same service."""
+
+    def __init__(self, url: str, table: str, columns: Mapping[str, type], unique: Sequence[str] = ()) -> None:
+        """Describe the store; nothing is opened before `open`. Table and columns are the service's own, never input."""
+        super().__init__(url, table, columns)
+        self._rows = PostgresTable(table, columns)
+        self._holders = PostgresHolders(table, columns, unique)
+        self._writer = self._new_session(WRITING, _COMMIT_PATIENCE_S)
+        self._worker = Worker(f"{table}-writer")
+
+    async def open(self) -> None:
+        """Connect and make the table; raise `CannotStart` where that fails, or where the server may lose records."""
+        self._worker.start()
+        try:
+            await self._worker.do(self._open)
+        except BaseException:
+            await self._close_writer()
+            raise
+        self._start_watching()
+
+    def _open(self) -> None:
+        try:
+            self._writer.run(self._prepare)
+        except (psycopg.Error, StoreUnavailable) as error:
+            # What was not reached says why; no message of the driver's has the password.
+            why = str(error.__cause__ or error).strip().replace("\n", " ")
+            raise CannotStart(f"The database can't be used: {why}.") from error
+
+    def _prepare(self, db: Connection) -> None:
+        prepare(db, self._table, self._columns)
+        self._holders.prepare(db)
+        self._rows.add_nothing(db)
+
+    async def close(self) -> None:
+        """Finish what was begun, and let the server go."""
+        await self._close_reads()
+        await self._close_writer()
+
+    async def _close_writer(self) -> None:
+        await self._worker.do(self._writer.close)
+        await self._worker.close()
+
+    async def check(self) -> None:
+        """Raise `StoreUnavailable` where records could not be stored now."""
+        await self._worker.do(lambda: self._guarded(lambda: self._writer.run(self._rows.add_nothing)))
+
+    async def insert(self, records: Sequence[Record]) -> Inserted:
+        """Insert all records in one transaction; see `Store.insert`."""
+        return await self._worker.do(lambda: self._guarded(lambda: self._insert(records)))
+
+    def _insert(self, records: Sequence[Record]) -> Inserted:
+        insertion = Insertion(self._rows, self._holders, records)
+        for _ in range(_COMMITS):
+            try:
+                return self._writer.run(insertion.attempt)
+            except InDoubt as doubt:
+                decided = doubt.decided
+            if self._writer.run(partial(insertion.was_committed, decided=decided), patient=True):
+                if insertion.chose_ids:
+                    raise StoreUnavailable("The answer to a commit was lost; records without an id may be stored.")
+                return decided.inserted
+        raise StoreUnavailable("The database did not commit; nothing was stored.")
+
+    def _guarded(self, do: Callable[[], Answer]) -> Answer:
+        try:
+            return do()
+        except (psycopg.Error, StoreUnavailable, CannotStart) as error:
+            why = name_of(error) if isinstance(error, psycopg.Error) else error.detail
+            _log.warning("nothing was written", extra={"fields": {"table": self._table, "why": why}})
+            raise refusal_of(error) from error

@@ -1,0 +1,93 @@
+"""What becomes of one batch: decided and added in one transaction, in as many attempts as it takes."""
+
+from collections.abc import Sequence
+
+import psycopg
+from psycopg.errors import SerializationFailure
+
+from services.chassis.store import MAX_ID, Inserted, Record
+from services.chassis.store.decision import Decided, Found, as_stored, decide, with_ids
+from services.chassis.store.postgres_connection import Connection
+from services.chassis.store.postgres_errors import is_lost
+from services.chassis.store.postgres_holders import PostgresHolders
+from services.chassis.store.postgres_session import transaction
+from services.chassis.store.postgres_table import PostgresTable
+
+
+class InDoubt(Exception):
+    """A commit was sent and its answer was lost; carries what had been decided."""
+
+    def __init__(self, decided: Decided) -> None:
+        super().__init__()
+        self.decided = decided
+
+
+class Insertion:
+    """One batch, and what has been learned of it so far."""
+
+    def __init__(self, table: PostgresTable, holders: PostgresHolders, records: Sequence[Record]) -> None:
+        """Take the batch; nothing is asked or written yet."""
+        self._table = table
+        self._holders = holders
+        self._records = records
+        # Ids keep themselves apart. What has other ids and the same values is kept apart by the database only where it
+        # has to make all transactions come out as if they had been one after the other.
+        self._kind = "SERIALIZABLE" if holders else "READ COMMITTED"
+        # Most often all ids are free, and which are not is asked once one turns out not to be.
+        self._looks_first = bool(holders)
+
+    def attempt(self, db: Connection) -> Inserted:
+        """Decide what becomes of each record, add what is to be created, and commit.
+
+        Raises:
+            InDoubt: the commit was sent, and nobody knows what became of it.
+            psycopg.Error: nothing was added.
+        """
+        with transaction(db, self._kind, self._table.greatest_id_sql) as (greatest_id,):
+            decided = self._decided(db, greatest_id)
+            if self._table.add(db, decided.rows) < len(decided.rows):
+                self._looks_first = True
+                # What a serializable transaction is told where another was faster.
+                raise SerializationFailure("An id was taken meanwhile.")
+            try:
+                commit(db)
+            except psycopg.Error as error:
+                if decided.rows and is_lost(error):
+                    raise InDoubt(decided) from error
+                raise
+        return decided.inserted
+
+    def _decided(self, db: Connection, greatest_id: int) -> Decided:
+        if not self._looks_first:
+            rows, all_ids = with_ids(self._records, greatest_id)
+            if max(all_ids, default=0) <= MAX_ID:
+                return Decided(list(rows), Inserted(all_ids, {}))
+        ids = [record["id"] for record in self._records if "id" in record]
+        values = self._holders.values_of(self._records)
+        found = Found(greatest_id, self._table.held(db, ids), self._holders.find(db, values))
+        return decide(self._records, values, found)
+
+    def was_committed(self, db: Connection, decided: Decided) -> bool:
+        """Tell what became of a commit that was in doubt: all of it is stored, or nothing is.
+
+        Where records had no id, "all" may be a mistake: see `chose_ids`.
+        """
+        rows = {row["id"]: as_stored(row) for row in decided.rows}
+        with transaction(db, "READ COMMITTED", "SELECT 1"):
+            # Adding it again, for a moment, waits until the lost transaction has ended, wherever it is still at work.
+            added = self._table.add(db, decided.rows)
+            held = self._table.held(db, list(rows))
+            db.execute("ROLLBACK", prepare=False)
+        return not added and held == rows
+
+    @property
+    def chose_ids(self) -> bool:
+        """Whether a record had no id: the same content under the one chosen for it may be another replica's record."""
+        return any("id" not in record for record in self._records)
+
+
+def commit(db: Connection) -> None:
+    """Commit; what was done is on disk when this returns."""
+    # A transaction that has failed is rolled back by its commit, and that is no error.
+    if (done := db.execute("COMMIT", prepare=False).statusmessage) != "COMMIT":
+        raise SerializationFailure(f"The answer to COMMIT was {done}.")
