@@ -158,7 +158,7 @@ MUTATIONS = (
         f"{_STORE}/postgres_insert.py",
         '"SERIALIZABLE" if holders else "READ COMMITTED"',
         '"READ COMMITTED"',
-        "tests/system/test_postgres.py",
+        "tests/integration/test_postgres.py",
     ),
     Mutation(
         "PostgreSQL: a server that stops answering is given up",

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -255,3 +256,22 @@ def test_replicas_assign_each_id_once(things: PostgresDatabase) -> None:
     ids = asyncio.run(scenario())
     assert sorted(ids) == list(range(1, len(ids) + 1))
     assert things.rows("SELECT count(*) FROM things") == [(len(ids),)]
+
+
+def test_of_what_replicas_insert_at_the_same_moment_each_value_is_stored_once(things: PostgresDatabase) -> None:
+    async def scenario() -> list[Inserted]:
+        stores = [make_store(things.url, "things", COLUMNS, ["name"]) for _ in range(2)]
+        found: list[Inserted] = []
+        for store in stores:
+            await store.open()
+        for start in range(0, 600, 20):
+            # The same values, under ids that are in nobody's way.
+            batches = [[thing(first + n, f"n{n}") for n in range(start, start + 20)] for first in (1, 1_001)]
+            found += await asyncio.gather(*(store.insert(batch) for store, batch in zip(stores, batches, strict=True)))
+        for store in stores:
+            await store.close()
+        return found
+
+    found = Counter(outcome for inserted in asyncio.run(scenario()) for outcome in outcomes(inserted))
+    assert found == {"created": 600, "duplicate": 600}
+    assert things.rows("SELECT count(*), count(DISTINCT name) FROM things") == [(600, 600)]
