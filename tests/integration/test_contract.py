@@ -224,7 +224,7 @@ def test_an_order_that_is_refused_for_its_references_tells_how_long_they_were_ch
 
 def test_inserts_that_share_a_transaction_say_its_number(resource: Resource, new_id: int) -> None:
     sent: list[Future[httpx.Response]] = []
-    with ThreadPoolExecutor(30) as threads, resource.locked():
+    with ThreadPoolExecutor(30) as threads, resource.kept.locked():
         # Some of the first begin a transaction; what comes then waits for the next.
         while resource.figures()["parallel_insert_waiting"] < 3:
             sent.append(threads.submit(resource.post, resource.record(new_id + len(sent))))

@@ -60,9 +60,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("picture")
     file, result = folder / "run.html", folder / "run.json"
     with all_running(folder) as services, httpx.Client(base_url=services["users"].url, trust_env=False) as http:
-        users = Resource("users", http, services["users"].database)
+        users = Resource("users", http, services["users"].kept)
         options = [*url_options(services), "--report", str(file), "--json", str(result)]
-        with users.locked():
+        with users.kept.locked():
             client = threading.Thread(target=run_client, args=options)
             client.start()
             eventually(lambda: answered(services["orders"]) == 10)
