@@ -40,6 +40,7 @@ class Arguments:
 
     # None where nothing was given.
     data: Path | None
+    # Of each service one address or several, separated by commas.
     urls: dict[str, str]
     local: bool
     db_dir: Path
@@ -63,7 +64,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     """Return the arguments; exit with status 2 where they can't be understood, and with 0 after --help."""
     parser = _parser()
     given = parser.parse_args(argv)
-    urls = {service: getattr(given, f"{service}_url") for service in SERVICES}
+    urls = {service: ",".join(map(str.strip, getattr(given, f"{service}_url").split(","))) for service in SERVICES}
     api_key = os.environ.get("API_KEY", "")
     for wrong in _wrong(given, urls, api_key):
         parser.error(wrong)
@@ -88,7 +89,7 @@ def parse(argv: Sequence[str]) -> Arguments:
 def _wrong(given: argparse.Namespace, urls: Mapping[str, str], api_key: str) -> Iterator[str]:
     """Yield what is wrong with arguments that could be parsed."""
     for service, url in urls.items():
-        if not _is_address(url):
+        if not all(map(_is_address, url.split(","))):
             yield f"the address of {service} must be like http://host:port"
     if not (api_key.isascii() and api_key.isprintable()):
         yield "API_KEY must be of visible ASCII characters"
@@ -145,7 +146,8 @@ def _parser() -> argparse.ArgumentParser:
             f"--{service}-url",
             metavar="URL",
             default=os.environ.get(f"{service.upper()}_URL", _DEFAULT_URLS[service]),
-            help=f"where the {service} service is (also {service.upper()}_URL; default {_DEFAULT_URLS[service]})",
+            help=f"where the {service} service is: one address or several, separated by commas"
+            f" (also {service.upper()}_URL; default {_DEFAULT_URLS[service]})",
         )
     parser.add_argument(
         "--local", action="store_true", help="start the three services for this run, on free ports, and stop them"

@@ -8,9 +8,8 @@ from itertools import chain, islice
 from pathlib import Path
 from threading import Event, Lock, Thread
 
-import httpx
-
 from client.batches import Batch
+from client.connection import Connection
 from client.delivery import Answer, Reading, deliver
 from client.inputs import InputError
 from client.lanes import Lane
@@ -179,7 +178,7 @@ class Bulk:
             thread.join()
 
     def _deliver(
-        self, client: httpx.Client, batch: Batch, start: Callable[[], float | None], attempts: int = 0
+        self, client: Connection, batch: Batch, start: Callable[[], float | None], attempts: int = 0
     ) -> None:
         """Send a batch until each of its rows has its outcome, and read back what is stored."""
         while batch.rows:
@@ -199,7 +198,7 @@ class Bulk:
                 self._answered_s[done.service] = time.perf_counter()
                 self._deliver(client, done.only(early), start, answer.attempts)
 
-    def _answer_to(self, batch: Batch, client: httpx.Client, start: Callable[[], float | None]) -> Answer:
+    def _answer_to(self, batch: Batch, client: Connection, start: Callable[[], float | None]) -> Answer:
         if why := self._silent(batch.service):
             return Answer(Reading(reasons=(why,)), 0, 0.0, 0.0, 0.0)
         with self.tallies[batch.service].one_in_flight():
@@ -221,7 +220,7 @@ class Bulk:
         if not_stored:
             self.not_stored.add(batch, not_stored)
 
-    def _compare(self, client: httpx.Client, batch: Batch, not_stored: Mapping[int, Result], answer: Answer) -> None:
+    def _compare(self, client: Connection, batch: Batch, not_stored: Mapping[int, Result], answer: Answer) -> None:
         """Compare what the service acknowledged with what it gives now."""
         if not (stored := stored_rows(batch, not_stored, answer)):
             return

@@ -2,14 +2,54 @@
 
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any
 
 import httpcore
 import httpx
 
+from client.addresses import Addresses
+
 # More than a service has to say of the largest batch, were every record of it refused.
 _LONGEST_ANSWER_BYTES = 16_000_000
+
+
+class Connection(httpx.Client):
+    """One thread's: each request goes to the address of the service that is best then."""
+
+    def __init__(self, addresses: Addresses, **options: Any) -> None:
+        """Take the addresses, and what httpx's own clients take."""
+        self.addresses = addresses
+        self._own = self._asked = addresses.deal()
+        super().__init__(base_url=self._own, **options)
+
+    @contextmanager
+    def stream(
+        self, method: str, url: httpx.URL | str, *, at: str | None = None, **options: Any
+    ) -> Iterator[httpx.Response]:
+        """Send a request, to the address `at` or to the best, and yield the answer; who can't answer is left alone."""
+        self._turn_to(at or self.addresses.best(self._own))
+        try:
+            with super().stream(method, url, **options) as response:
+                yield response
+        except httpx.RequestError:
+            self.leave()
+            raise
+        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.leave()
+        else:
+            self.addresses.answered(self._asked)
+
+    def leave(self) -> None:
+        """Leave alone for a while what was asked last."""
+        self.addresses.failed(self._asked)
+
+    def _turn_to(self, address: str) -> None:
+        if address != self._asked:
+            self._asked = address
+            self.base_url = address
 
 
 class Transport(httpx.HTTPTransport):

@@ -41,7 +41,9 @@ def _services(urls: Mapping[str, str], arguments: Arguments, connections: ExitSt
         Service(
             name,
             urls[name],
-            connections.enter_context(connect(urls[name], within_s or ANSWER_TIMEOUT_S)),
+            connections.enter_context(
+                connect(urls[name], within_s or ANSWER_TIMEOUT_S, give_up_after_s=arguments.give_up_after_s)
+            ),
             arguments.api_key,
             within_s,
         )
@@ -57,7 +59,7 @@ def names_of_those_up(services: Sequence[Service], give_up_after_s: float) -> se
         answers = dict(zip(services, answering, strict=True))
     if not all(answers.values()):
         for service in (service for service, answer in answers.items() if not answer):
-            print(f"{service.name} does not answer at {service.url}.", file=sys.stderr)
+            print(f"{service.name} does not answer at {service.url.replace(',', ' or ')}.", file=sys.stderr)
         print(
             "Start the services with: docker compose up -d\nor let this command start its own: run.py --local",
             file=sys.stderr,

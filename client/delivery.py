@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from client.connection import body_of
+from client.connection import Connection, body_of
 from client.records import Attempt
 from client.server_timing import UNTIMED, Timing, timing_in
 
@@ -84,7 +84,7 @@ class Answer:
 
 
 def deliver(
-    client: httpx.Client, parcel: Parcel, *, give_up_after_s: float, stop: Event, start: Callable[[], float | None]
+    client: Connection, parcel: Parcel, *, give_up_after_s: float, stop: Event, start: Callable[[], float | None]
 ) -> Answer:
     """Return the final answer, or the last failure once the time is up.
 
@@ -105,7 +105,10 @@ def deliver(
         history.append(_noted(reading, max(last_sent_s, released_s), max(last_sent_s, began_s)))
         # The first ones and the last ones tell how it went.
         del history[_MOST_KEPT // 2 : -_MOST_KEPT // 2]
-        pause_s = reading.pause_s + _backoff_s(attempt)
+        if reading.again:
+            client.leave()
+        # Who asks to be left alone for a while does not speak for those that have not been asked yet.
+        pause_s = (reading.pause_s if attempt >= len(client.addresses) else 0.0) + _backoff_s(attempt)
         out_of_time = time.perf_counter() + pause_s > began_s + give_up_after_s
         # Without an id the service can't tell a second sending from a second record.
         repeatable = parcel.repeatable or not reading.in_doubt

@@ -1,6 +1,7 @@
 """A service as the client sees it: where it is, how to connect to it, and what it says of itself."""
 
 import json
+import math
 import re
 import ssl
 import time
@@ -12,7 +13,8 @@ from typing import Any
 
 import httpx
 
-from client.connection import Transport, body_of
+from client.addresses import Addresses
+from client.connection import Connection, Transport, body_of
 
 # No answer of a service that works takes this long; what does not come in time is asked for again.
 ANSWER_TIMEOUT_S = 3.0
@@ -49,15 +51,22 @@ def _tls(*, needed: bool) -> ssl.SSLContext:
     return ssl.create_default_context() if needed else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def connect(url: str, timeout_s: float = ANSWER_TIMEOUT_S, api_key: str = "") -> httpx.Client:
-    """Return a client for one thread; threads that share one wait for each other."""
-    return httpx.Client(
-        base_url=url,
+def connect(
+    url: str, timeout_s: float = ANSWER_TIMEOUT_S, api_key: str = "", give_up_after_s: float = math.inf
+) -> Connection:
+    """Return a connection to the service at that address, or at those, for one thread."""
+    return _connected(Addresses(url, give_up_after_s), timeout_s, api_key)
+
+
+def _connected(addresses: Addresses, timeout_s: float, api_key: str) -> Connection:
+    # One for each thread: those that share one wait for each other.
+    return Connection(
+        addresses,
         headers={"authorization": f"Bearer {api_key}"} if api_key else {},
-        timeout=timeout_s,
+        timeout=min(timeout_s, addresses.share_s),
         # The services are addressed directly, whatever proxy the environment names.
         trust_env=False,
-        transport=Transport(_tls(needed=url.startswith("https:"))),
+        transport=Transport(_tls(needed=any(url.startswith("https:") for url in addresses))),
     )
 
 
@@ -66,46 +75,63 @@ class Service:
     """One service and a connection to ask it about itself, for one thread at a time."""
 
     name: str
+    # One address or several, separated by commas.
     url: str
-    client: httpx.Client
+    client: Connection
     # What is sent to those who ask who writes; empty, nothing.
     api_key: str = ""
     # How long an answer may take; None, as long as it may by itself.
     answer_within_s: float | None = None
 
-    def connect(self, timeout_s: float = ANSWER_TIMEOUT_S) -> httpx.Client:
+    def connect(self, timeout_s: float = ANSWER_TIMEOUT_S) -> Connection:
         """Return another connection to it, for another thread."""
-        return connect(self.url, self.answer_within_s or timeout_s, self.api_key)
+        return _connected(self.client.addresses, self.answer_within_s or timeout_s, self.api_key)
 
     def answers(self, within_s: float = 0.0) -> bool:
-        """Tell whether anything answers at the service's address; who is silent is asked again that long."""
+        """Tell whether anything answers at one of the service's addresses; who is silent is asked again that long."""
         deadline_s = time.perf_counter() + within_s
         while True:
-            try:
-                self._ask("GET", "/livez", timeout=_ALIVE_TIMEOUT_S)
-            except (httpx.ConnectError, httpx.ConnectTimeout):
+            # All are asked, so that nothing is sent to those that do not answer.
+            found = [self._is_there(address) for address in self.client.addresses]
+            if any(found):
+                return True
+            if None not in found or time.perf_counter() > deadline_s:
                 return False
-            except httpx.TimeoutException:
-                if time.perf_counter() > deadline_s:
-                    return False
-            except httpx.RequestError:
-                # Whatever has become of the answer, someone is there.
-                return True
-            else:
-                return True
 
-    def await_in_flight(self, expected: int, within_s: float) -> None:
-        """Return once the service says that so many inserts have reached it, or when the time is up."""
+    def _is_there(self, address: str) -> bool | None:
+        """Tell whether anything answers at the address, or nothing where it is silent."""
+        try:
+            self._ask("GET", "/livez", at=address, timeout=_ALIVE_TIMEOUT_S)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            return False
+        except httpx.TimeoutException:
+            return None
+        except httpx.RequestError:
+            # Whatever has become of the answer, someone is there.
+            return True
+        return True
+
+    def await_in_flight(self, expected: int, within_s: float) -> int:
+        """Return how many inserts have reached the service, once so many have, or when the time is up."""
         deadline_s = time.perf_counter() + within_s
+        in_flight = 0
         while time.perf_counter() < deadline_s:
-            try:
-                figures = self._ask("GET", "/metrics", timeout=within_s)[1]
-            except httpx.RequestError:
-                return
-            found = _IN_FLIGHT.search(figures.decode(errors="replace"))
-            if found is None or int(found[1]) >= expected:
-                return
+            told = [self._in_flight(address, within_s) for address in self.client.addresses.well()]
+            known = [each for each in told if each is not None]
+            in_flight = sum(known)
+            if not known or in_flight >= expected:
+                break
             time.sleep(_PAUSE_S)
+        return in_flight
+
+    def _in_flight(self, address: str, within_s: float) -> int | None:
+        """Return how many inserts the address says have reached it, or nothing where it does not say."""
+        try:
+            figures = self._ask("GET", "/metrics", at=address, timeout=within_s)[1]
+        except httpx.RequestError:
+            return None
+        found = _IN_FLIGHT.search(figures.decode(errors="replace"))
+        return int(found[1]) if found else None
 
     def count(self) -> int:
         """Return how many records the service holds; raise `Unreadable` where it does not say."""
@@ -135,12 +161,15 @@ class Service:
         Raises `Unreadable`, also where not all of them come. There is no limit to how long all may take, but to how
         long nothing may come.
         """
-        # Not by this service's own client, whose answers have to be there as a whole in time.
-        with httpx.Client(
-            base_url=self.url,
+        # Where there are several addresses, one that is there is looked for first: what has begun can't go on at another.
+        if len(self.client.addresses) > 1:
+            self.answers()
+        # Not over this service's own connection, whose answers have to be there as a whole in time.
+        with Connection(
+            self.client.addresses,
             timeout=self.answer_within_s or ANSWER_TIMEOUT_S,
             trust_env=False,
-            verify=_tls(needed=self.url.startswith("https:")),
+            verify=_tls(needed="https:" in self.url),
         ) as client:
             try:
                 with client.stream("GET", f"/{self.name}", headers={"accept": _NDJSON}) as response:

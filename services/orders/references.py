@@ -17,6 +17,7 @@ from services.chassis.errors import Reason, ReferenceCheckUnavailable
 from services.chassis.metrics import Metrics
 from services.chassis.resource import Check, Unknown
 from services.chassis.store import Record
+from services.orders.addresses import Addresses
 from services.orders.settings import OrdersSettings
 
 _log = logging.getLogger(__name__)
@@ -42,11 +43,11 @@ class Directory:
     """What one other service says of its ids."""
 
     def __init__(
-        self, service: str, base_url: str, client: httpx.AsyncClient, settings: OrdersSettings, metrics: Metrics
+        self, service: str, urls: str, client: httpx.AsyncClient, settings: OrdersSettings, metrics: Metrics
     ) -> None:
         """Take where to ask; nothing is asked yet."""
         self._service = service
-        self._url = f"{base_url}/{service}/lookup"
+        self._addresses = Addresses(urls)
         self._client = client
         self._metrics = metrics
         self._timeout_s = settings.lookup_timeout_s
@@ -80,25 +81,43 @@ class Directory:
         wanted = set(chain.from_iterable(share.ids for share in shares))
         # One call for many requests bears the ids of them all.
         request_id.current.set(request_id.joined(share.request_id for share in shares))
-        began_s = perf_counter()
-        try:
-            # A deadline for the whole call: httpx's own time-outs start again with every byte that arrives.
-            async with asyncio.timeout(self._timeout_s):
-                missing = _Missing.model_validate_json(await self._post({"ids": sorted(wanted)})).missing
-        except (httpx.HTTPError, TimeoutError, ValidationError) as error:
-            self._metrics.lookup_failures[self._service] += 1
-            _log.warning("look-up failed", extra={"fields": {"service": self._service, "why": type(error).__name__}})
-            raise _unavailable() from error
-        finally:
-            self._metrics.lookup_s[self._service].observe(perf_counter() - began_s)
+        missing = await self._missing_among(wanted)
         self._remember(wanted - missing)
         return [missing.intersection(share.ids) for share in shares]
 
-    async def _post(self, body: object) -> bytes:
+    async def _missing_among(self, wanted: set[int]) -> set[int]:
+        """Return those of the ids that are missing, as the first address says that has a usable answer."""
+        ids = sorted(wanted)
+        failure: Exception | None = None
+        deadline_s = perf_counter() + self._timeout_s
+        for address, sharing in self._addresses.in_turn():
+            began_s = perf_counter()
+            try:
+                # A deadline for the whole call: httpx's own time-outs start again with every byte that arrives.
+                async with asyncio.timeout((deadline_s - began_s) / sharing):
+                    answer = await self._post(address, {"ids": ids})
+                return _Missing.model_validate_json(answer).missing
+            except (httpx.HTTPError, TimeoutError, ValidationError) as error:
+                failure = error
+                self._note_failure(address, error)
+            finally:
+                self._metrics.lookup_s[self._service].observe(perf_counter() - began_s)
+        raise _unavailable() from failure
+
+    def _note_failure(self, address: str, error: Exception) -> None:
+        self._addresses.failed(address)
+        self._metrics.lookup_failures[self._service] += 1
+        # Without what may stand in it of names and passwords.
+        where = httpx.URL(address).netloc.decode()
+        why = type(error).__name__
+        _log.warning("look-up failed", extra={"fields": {"service": self._service, "address": where, "why": why}})
+
+    async def _post(self, address: str, body: object) -> bytes:
         """Return what is answered under 200, and no more of it than a whole answer can have."""
         answer = b""
         headers = {request_id.HEADER: request_id.current.get()}
-        async with self._client.stream("POST", self._url, json=body, headers=headers) as response:
+        url = f"{address}/{self._service}/lookup"
+        async with self._client.stream("POST", url, json=body, headers=headers) as response:
             response.raise_for_status()
             async for piece in response.aiter_bytes():
                 answer += piece

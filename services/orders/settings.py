@@ -7,13 +7,15 @@ from pydantic import AfterValidator, AnyHttpUrl, Field, SecretStr, TypeAdapter
 from services.chassis.settings import Settings
 
 
-def _address(text: str) -> str:
-    """Return the base of a service's URLs; raise where it is no HTTP URL."""
-    TypeAdapter(AnyHttpUrl).validate_python(text)
-    return text.rstrip("/")
+def _addresses(text: str) -> str:
+    """Return the bases of a service's URLs, separated by commas alone; raise where one is no HTTP URL."""
+    urls = [url.strip().rstrip("/") for url in text.split(",")]
+    for url in urls:
+        TypeAdapter(AnyHttpUrl).validate_python(url)
+    return ",".join(urls)
 
 
-ServiceUrl = Annotated[str, AfterValidator(_address)]
+ServiceUrls = Annotated[str, AfterValidator(_addresses)]
 
 
 class OrdersSettings(Settings):
@@ -21,12 +23,18 @@ class OrdersSettings(Settings):
 
     port: int = 8003
     database_url: str = "sqlite:///orders.db"
-    users_url: Annotated[ServiceUrl, Field(description="Where the users service is.")] = "http://127.0.0.1:8001"
-    products_url: Annotated[ServiceUrl, Field(description="Where the products service is.")] = "http://127.0.0.1:8002"
+    users_url: Annotated[
+        ServiceUrls, Field(description="Where the users service is: one address or several, separated by commas.")
+    ] = "http://127.0.0.1:8001"
+    products_url: Annotated[
+        ServiceUrls, Field(description="Where the products service is: one address or several, separated by commas.")
+    ] = "http://127.0.0.1:8002"
     lookup_timeout_s: Annotated[
         float,
         Field(
-            gt=0, description="How long users or products may take to answer, in seconds; beyond it the answer is 503."
+            gt=0,
+            description="How long users or products may take to answer, in seconds; beyond it the answer is 503."
+            " Several addresses share it.",
         ),
     ] = 2.0
     lookup_api_key: Annotated[

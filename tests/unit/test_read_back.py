@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
-import httpx
 import pytest
 
 from client.read_back import compare_batch
@@ -169,7 +168,7 @@ def test_an_answer_that_is_none_says_that_nothing_could_be_read_back(status: str
 def test_a_service_that_is_gone_says_that_nothing_could_be_read_back() -> None:
     with listening(answer("200 OK", b"")) as gone:
         url = gone.url
-    with httpx.Client(base_url=url, trust_env=False) as client:
+    with connect(url) as client:
         (difference,) = compared(Service("users", url, client), {1: '{"id":1,"name":"Ada","email":"a@b"}'})
     assert difference.startswith("users can't be read back")
 
