@@ -111,18 +111,15 @@ class Service:
             return True
         return True
 
-    def await_in_flight(self, expected: int, within_s: float) -> int:
-        """Return how many inserts have reached the service, once so many have, or when the time is up."""
+    def await_in_flight(self, expected: int, within_s: float) -> None:
+        """Return once the service says that so many inserts have reached it, or when the time is up."""
         deadline_s = time.perf_counter() + within_s
-        in_flight = 0
         while time.perf_counter() < deadline_s:
             told = [self._in_flight(address, within_s) for address in self.client.addresses.well()]
-            known = [each for each in told if each is not None]
-            in_flight = sum(known)
-            if not known or in_flight >= expected:
-                break
+            known = [in_flight for in_flight in told if in_flight is not None]
+            if not known or sum(known) >= expected:
+                return
             time.sleep(_PAUSE_S)
-        return in_flight
 
     def _in_flight(self, address: str, within_s: float) -> int | None:
         """Return how many inserts the address says have reached it, or nothing where it does not say."""

@@ -165,9 +165,22 @@ class Proxy:
     requests: list[str] = field(default_factory=list)
     told: Counter[str | None] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    listener: socket.socket = field(default_factory=socket.socket)
+    connections: set[socket.socket] = field(default_factory=set)
+
+    def die(self) -> None:
+        """Refuse connections from now on, and reset those that are open: as if the process had been killed."""
+        with suppress(OSError):
+            # Wakes the thread that waits in accept, too.
+            self.listener.shutdown(socket.SHUT_RDWR)
+        for connection in tuple(self.connections):
+            with suppress(OSError):
+                _reset(connection, b"")
+                connection.shutdown(socket.SHUT_RDWR)
 
     def serve(self, connection: socket.socket) -> None:
         """Serve one connection until it ends, or is lied to."""
+        self.connections.add(connection)
         with connection, suppress(OSError, ValueError):
             while head := _head_from(connection):
                 line = head.partition(b"\r\n")[0].decode()
@@ -230,13 +243,14 @@ def _answer_from(there: socket.socket) -> bytes:
 def between(service: str, choose: Choice) -> Iterator[Proxy]:
     """Yield a proxy before the service at that address; it serves each connection on a thread of its own."""
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
-        proxy = Proxy(f"http://127.0.0.1:{listener.getsockname()[1]}", service, choose)
+        proxy = Proxy(f"http://127.0.0.1:{listener.getsockname()[1]}", service, choose, listener=listener)
         threading.Thread(target=_accept, args=(listener, proxy), daemon=True).start()
         try:
             yield proxy
         finally:
-            # Wakes the thread that waits in accept.
-            listener.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):
+                # Wakes the thread that waits in accept.
+                listener.shutdown(socket.SHUT_RDWR)
 
 
 def _accept(listener: socket.socket, proxy: Proxy) -> None:
