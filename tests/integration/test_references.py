@@ -241,3 +241,67 @@ def test_users_that_were_killed_and_came_back_are_asked_at_once(tmp_path: Path) 
             with running("users", tmp_path, PORT=users.url.rpartition(":")[2]) as again:
                 assert post(again, {"id": 1, "name": "Ada", "email": "a@b"}).status_code == 201
                 assert post(orders, order(1)).status_code == 201
+
+
+@contextmanager
+def orders_beside_two_users(
+    folder: Path, one: Behaviour, other: Behaviour
+) -> Iterator[tuple[RunningService, Upstream]]:
+    """Yield an orders service for which users has two addresses, and the first of them."""
+    with listening(one) as first, listening(other) as second, listening(ALL_EXIST) as products:
+        urls = {"USERS_URL": f"{first.url}, {second.url}/", "PRODUCTS_URL": products.url}
+        with running("orders", folder, **urls, LOOKUP_TIMEOUT_S="4") as orders:
+            yield orders, first
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        hang,
+        drip_body,
+        endless,
+        cut_off,
+        answer("503 Service Unavailable", b"", **{"retry-after": "60"}),
+        answer("200 OK", b"<html>hello</html>", "text/html"),
+    ],
+    ids=["hangs", "drips its body", "endless", "is cut off", "503", "HTML"],
+)
+def test_another_address_of_users_is_asked_within_the_same_time(tmp_path: Path, behaviour: Behaviour) -> None:
+    with orders_beside_two_users(tmp_path, behaviour, ALL_EXIST) as (orders, not_well):
+        assert [post(orders, order(number)).status_code for number in range(1, 4)] == [201] * 3
+        # It is left alone for a while.
+        assert len(not_well.requests) == 1
+
+
+def test_addresses_of_users_take_turns(tmp_path: Path) -> None:
+    with orders_beside_two_users(tmp_path, ALL_EXIST, ALL_EXIST) as (orders, first):
+        assert [post(orders, order(number)).status_code for number in range(1, 7)] == [201] * 6
+        assert len(first.requests) == 3
+
+
+def test_an_address_of_users_that_is_well_again_is_asked_again(tmp_path: Path) -> None:
+    with orders_beside_two_users(tmp_path, cut_off, ALL_EXIST) as (orders, first):
+        assert post(orders, order(1)).status_code == 201
+        assert post(orders, order(2)).status_code == 201
+        first.behave, asked = ALL_EXIST, len(first.requests)
+        numbers = iter(range(3, 10_000))
+        eventually(lambda: post(orders, order(next(numbers))).status_code == 201 and len(first.requests) > asked)
+
+
+def test_where_no_address_of_users_can_be_asked_it_is_unavailable(tmp_path: Path) -> None:
+    with orders_beside_two_users(tmp_path, hang, cut_off) as (orders, first):
+        response = post(orders, order(1))
+        assert response.status_code == 503
+        assert response.json()["type"].endswith(":reference-check-unavailable")
+        assert stored(orders) == 0
+        failures = 'parallel_insert_lookup_failures_total{service="users"} 2'
+        assert failures in metrics(orders)
+        first.behave = ALL_EXIST
+        assert post(orders, order(1)).status_code == 201
+
+
+@pytest.mark.parametrize("urls", ["http://a,", "http://a,b", ","])
+def test_each_address_of_users_must_be_one(tmp_path: Path, urls: str) -> None:
+    with running("orders", tmp_path, USERS_URL=urls) as orders:
+        _, stderr = orders.process.communicate(timeout=30)
+    assert "USERS_URL" in stderr

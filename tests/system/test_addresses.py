@@ -31,9 +31,9 @@ def refusing(_: str) -> Iterator[str]:
 
 
 @contextmanager
-def silent(_: str) -> Iterator[str]:
-    with listening(lambda connection, _: connection.settimeout(60) or connection.recv(1)) as server:  # type: ignore[func-returns-value]
-        yield server.url
+def silent(service: str) -> Iterator[str]:
+    with between(service, lambda _: "held") as proxy:
+        yield proxy.url
 
 
 @contextmanager
