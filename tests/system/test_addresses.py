@@ -171,7 +171,7 @@ def test_where_all_addresses_die_records_are_undelivered(sample_services: dict[s
     assert result["differences"]
 
 
-@pytest.mark.parametrize("urls", ["http://127.0.0.1:1,", "http://127.0.0.1:1,127.0.0.1:2", ","])
+@pytest.mark.parametrize("urls", ["http://a,", "http://a,b", ","])
 def test_each_address_must_be_one(sample_services: dict[str, RunningService], urls: str) -> None:
     run = run_client(*url_options(sample_services), "--users-url", urls)
     assert run.returncode == 2
