@@ -177,9 +177,7 @@ class Bulk:
         for thread in crew:
             thread.join()
 
-    def _deliver(
-        self, client: Connection, batch: Batch, start: Callable[[], float | None], attempts: int = 0
-    ) -> None:
+    def _deliver(self, client: Connection, batch: Batch, start: Callable[[], float | None], attempts: int = 0) -> None:
         """Send a batch until each of its rows has its outcome, and read back what is stored."""
         while batch.rows:
             settled = self._settled.is_set()

@@ -9,8 +9,7 @@ from functools import partial
 from http import HTTPStatus
 from threading import Event, Thread
 
-import httpx
-
+from client.connection import Connection
 from client.delivery import Answer, Parcel, deliver
 from client.lanes import Lane
 from client.precedence import Precedence
@@ -149,7 +148,7 @@ class FanOut:
             end.set()
 
     def _sent(
-        self, client: httpx.Client, service: Service, record: Record, start: Callable[[], float | None]
+        self, client: Connection, service: Service, record: Record, start: Callable[[], float | None]
     ) -> Result:
         """Send one record; return its result."""
         if self._has_fallen_silent(service.name):

@@ -158,7 +158,7 @@ class Service:
         Raises `Unreadable`, also where not all of them come. There is no limit to how long all may take, but to how
         long nothing may come.
         """
-        # Where there are several addresses, one that is there is looked for first: what has begun can't go on at another.
+        # Of several addresses one that is there is looked for first: what has begun can't go on at another.
         if len(self.client.addresses) > 1:
             self.answers()
         # Not over this service's own connection, whose answers have to be there as a whole in time.

@@ -18,7 +18,7 @@ from tests.proxy import between
 from tests.system.test_lies import KEPT, check_batches, check_sample, write_batches
 from tests.upstream import answer, forward, listening
 
-PROBLEM = b'{"type": "urn:parallel-insert:problem:overloaded", "title": "", "status": 503, "detail": "busy"}'
+PROBLEM = b'{"type": "/problems/overloaded", "title": "", "status": 503, "detail": "busy"}'
 # An address that is not well, by the service that it might lead to.
 Fault = Callable[[str], AbstractContextManager[str]]
 
@@ -139,6 +139,17 @@ def test_one_well_address_among_several_is_enough(sample_services: dict[str, Run
     with beside(sample_services, refusing, stopping, talking_nonsense, dying) as urls:
         status, result, _ = sent(urls)
     check_sample(sample_services, status, result)
+
+
+@pytest.mark.parametrize("fault", [refusing, silent])
+def test_all_is_verified_beside_an_address_that_is_not_well(
+    sample_services: dict[str, RunningService], fault: Fault
+) -> None:
+    with beside(sample_services, fault) as urls:
+        sent(urls)
+        addresses = [part for name, url in urls.items() for part in (f"--{name}-url", url)]
+        run = run_client(*addresses, "--verify")
+    assert (run.returncode, run.stderr) == (0, "")
 
 
 def test_each_address_is_sent_its_part(sample_services: dict[str, RunningService]) -> None:
