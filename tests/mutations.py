@@ -322,6 +322,27 @@ MUTATIONS = (
         "tests/system/test_run.py",
     ),
     Mutation(
+        "what one address did not answer is asked of another",
+        "client/connection.py",
+        "at or self.addresses.best(self._own)",
+        "at or self._own",
+        "tests/system/test_addresses.py",
+    ),
+    Mutation(
+        "an address that hangs leaves time for the others",
+        "client/addresses.py",
+        "give_up_after_s / len(self) if len(self) > 1 else math.inf",
+        "math.inf",
+        "tests/system/test_addresses.py",
+    ),
+    Mutation(
+        "a look-up that hangs leaves time for another address",
+        "services/orders/references.py",
+        "(deadline_s - began_s) / sharing",
+        "deadline_s - began_s",
+        "tests/integration/test_references.py",
+    ),
+    Mutation(
         "all threads start at once",
         "client/start_line.py",
         "self._barrier.wait()",
