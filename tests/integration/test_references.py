@@ -292,7 +292,7 @@ def test_where_no_address_of_users_can_be_asked_it_is_unavailable(tmp_path: Path
     with orders_beside_two_users(tmp_path, hang, cut_off) as (orders, first):
         response = post(orders, order(1))
         assert response.status_code == 503
-        assert response.json()["type"].endswith(":reference-check-unavailable")
+        assert response.json()["type"].endswith("/reference-check-unavailable")
         assert stored(orders) == 0
         failures = 'parallel_insert_lookup_failures_total{service="users"} 2'
         assert failures in metrics(orders)
