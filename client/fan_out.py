@@ -147,9 +147,7 @@ class FanOut:
             start()
             end.set()
 
-    def _sent(
-        self, client: Connection, service: Service, record: Record, start: Callable[[], float | None]
-    ) -> Result:
+    def _sent(self, client: Connection, service: Service, record: Record, start: Callable[[], float | None]) -> Result:
         """Send one record; return its result."""
         if self._has_fallen_silent(service.name):
             return Result(record, "undelivered", reasons=("the service fell silent",))
