@@ -305,7 +305,7 @@ MUTATIONS = (
         "client/read_back.py",
         "_LOOKS = 10",
         "_LOOKS = 1",
-        "tests/system/test_lies.py",
+        "tests/unit/test_read_back.py",
     ),
     Mutation(
         "what was acknowledged is read back",

@@ -5,11 +5,12 @@ import socket
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from threading import Event
 from typing import Any
 
 import pytest
 
-from client.read_back import compare_batch
+from client.read_back import compare_batch, confirmed
 from client.services import Service, Unreadable, connect
 from tests.processes import RunningService
 from tests.upstream import Behaviour, answer, listening
@@ -218,3 +219,14 @@ def in_pieces(*pieces: bytes) -> Behaviour:
 def test_an_export_that_is_not_all_there_is_none(behaviour: Behaviour, why: str) -> None:
     with listening(behaviour) as server, pytest.raises(Unreadable, match=rf"^users can't be read: .*{why}"):
         exported(server.url)
+
+
+def test_a_difference_that_is_gone_at_the_next_look_is_none() -> None:
+    looks = iter([["users 1 was acknowledged, but is gone"], []])
+    assert confirmed(lambda: next(looks), 0.0, Event()) == []
+
+
+def test_a_difference_that_stays_is_looked_at_ten_times() -> None:
+    looks = iter([["users 1 was acknowledged, but is gone"]] * 10 + [[]])
+    assert confirmed(lambda: next(looks), 0.0, Event()) == ["users 1 was acknowledged, but is gone"]
+    assert list(looks) == [[]]

@@ -281,9 +281,10 @@ def cpu_s(body: bytes) -> float:
     ids=["quotes", "pairs", "lines of one", "lines of two", "quoted quotes", "quoted lines", "many quoted quotes"],
 )
 def test_the_work_of_quotes_grows_as_their_number_does(row: bytes) -> None:
-    header, times = b"id,name,email\n", 15_000 // len(row)
-    # Eight times as many take eight times as long, and would take 64 times if each were looked at for every other.
-    assert cpu_s(header + row * 8 * times) < 24 * cpu_s(header + row * times) + 0.01
+    header, times = b"id,name,email\n", 60_000 // len(row)
+    # Within a chunk, sixteen times as many take sixteen times as long, or 256 times if each were looked at for every
+    # other.
+    assert cpu_s(header + row * times) < 64 * cpu_s(header + row * (times // 16)) + 0.01
 
 
 @pytest.mark.parametrize(("kind", "row"), [("ndjson", b"{}\n"), ("json", b"1,"), ("csv", b"1\n")])
