@@ -1,8 +1,13 @@
 """What the service reads of a request, and where it stops."""
 
+import re
+
 from fastapi import Request
 
 from services.chassis.errors import BodyTooLarge, MalformedBody, ServiceError, UnsupportedMediaType
+
+# Less than the whole weight that an accepted type has without one.
+_WEIGHT = re.compile(r"q\s*=\s*(0(?:\.\d{0,3})?)\s*(?:;|$)")
 
 
 def refusals(max_bytes: int) -> tuple[type[ServiceError] | ServiceError, ...]:
@@ -39,3 +44,13 @@ def media_type(request: Request) -> str:
 
 def _too_large(max_bytes: int) -> BodyTooLarge:
     return BodyTooLarge(f"A body may have at most {max_bytes} bytes.")
+
+
+def prefers(request: Request, wanted: str, default: str) -> bool:
+    """Tell whether a type is asked for by its name, and weighs no less than the default (RFC 9110, section 12.5.1)."""
+    weights: dict[str, float] = {}
+    for accepted in ",".join(request.headers.getlist("accept")).lower().split(","):
+        name, _, parameters = accepted.partition(";")
+        less = _WEIGHT.search(parameters)
+        weights[name.strip()] = float(less[1]) if less else 1.0
+    return weights.get(wanted, 0.0) > 0 and weights[wanted] >= weights.get(default, 0.0)

@@ -14,7 +14,7 @@ from services.chassis import errors
 from services.chassis.bodies import Parser
 from services.chassis.exports import Exports
 from services.chassis.fields import STRICT, Id
-from services.chassis.limits import read_json_body, refusals
+from services.chassis.limits import prefers, read_json_body, refusals
 from services.chassis.openapi import json_answer, json_request, parameters
 from services.chassis.plain_route import is_head
 from services.chassis.problems import answers, raised_by
@@ -70,7 +70,7 @@ def _add_lookup(app: FastAPI, service: Service) -> None:
     )
     async def lookup(request: Request) -> Response:
         ids = parser.from_json(await read_json_body(request, max_bytes))["ids"]
-        if _NDJSON in request.headers.get("accept", ""):
+        if prefers(request, _NDJSON, _JSON):
             return Response(await service.store.ndjson(ids), media_type=_NDJSON)
         return Response(to_json({"missing": await service.store.missing(ids)}), media_type=_JSON)
 
@@ -120,7 +120,7 @@ def _add_list(app: FastAPI, service: Service) -> None:
     async def page(request: Request) -> Response:
         wanted = query.from_text(request.query_params.multi_items())
         after, limit = wanted.pop("after", 0), wanted.pop("limit", None)
-        if _NDJSON in request.headers.get("accept", ""):
+        if prefers(request, _NDJSON, _JSON):
             return await exports.answer(after, limit, wanted, _NDJSON, head_only=is_head(request.scope))
         limit = limit or _DEFAULT_LIMIT
         # One more than asked for tells whether there is a next page.

@@ -86,6 +86,30 @@ def test_a_lookup_gives_the_records_themselves_to_those_who_accept_lines(resourc
     assert [json.loads(line) for line in response.text.splitlines()] == [records[2], records[0]]
 
 
+@pytest.mark.parametrize(
+    ("accepts", "lines"),
+    [
+        (["Application/X-NDJSON; charset=utf-8"], True),
+        (["text/plain", "application/x-ndjson"], True),
+        (["application/json;q=0.5, application/x-ndjson ; Q=0.5"], True),
+        (["application/json, application/x-ndjson;q=0.9"], False),
+        (["application/x-ndjson;q=0.000"], False),
+        (["application/x-ndjson-seq, */*"], False),
+        (["application/x-ndjson;q=;q=nan,;,=;q=0"], True),
+        (["," * 30_000], False),
+    ],
+    ids=lambda value: ", ".join(value)[:40] if isinstance(value, list) else "",
+)
+def test_lines_are_given_to_those_who_want_them_no_less_than_json(
+    resource: Resource, accepts: list[str], *, lines: bool
+) -> None:
+    headers = [("accept", value) for value in accepts]
+    expected = "application/x-ndjson" if lines else "application/json"
+    listed = resource.http.get(f"{resource.path}?limit=1", headers=headers)
+    found = resource.http.post(f"{resource.path}/lookup", json={"ids": [1]}, headers=headers)
+    assert [answer.headers["content-type"] for answer in (listed, found)] == [expected] * 2
+
+
 def test_a_lookup_of_as_many_ids_as_are_allowed_is_read(resource: Resource) -> None:
     ids = [MAX_ID - number for number in range(10_000)]
     assert resource.http.post(f"{resource.path}/lookup", json={"ids": ids}).json() == {"missing": ids[::-1]}
