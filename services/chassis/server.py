@@ -137,9 +137,12 @@ class _PlainEndings:
         try:
             await self._app(scope, receive, send_plainly)
         except asyncio.CancelledError:
-            # The time to drain is up. Whether the record was stored is open, so it should be sent again.
-            if scope["type"] != "http" or begun:
+            if scope["type"] != "http":
                 raise
+            # The time to drain is up. An answer that has begun is cut off: the server closes its connection.
+            if begun:
+                return
+            # Whether the record was stored is open, so it should be sent again.
             headers = [(b"content-type", MEDIA_TYPE.encode()), (b"retry-after", b"1"), (b"connection", b"close")]
             body = body_of(STOPPING, STOPPING.detail)
             await send({"type": "http.response.start", "status": STOPPING.status, "headers": headers})

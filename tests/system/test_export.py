@@ -23,6 +23,7 @@ from tests.resource import RECORDS, problem
 
 LINES = {"accept": "application/x-ndjson"}
 PATIENCE_S = 1.0
+STOPPED_WITHIN_S = 10.0
 # Longer than all that lies between a reader who stalls and the service.
 MANY_ROWS = 150_000
 NAME = "x" * 180
@@ -235,6 +236,18 @@ def test_an_export_may_take_so_long_and_no_longer(tmp_path: Path, users: Running
             assert not all_of(idle).endswith(b"0\r\n\r\n")
         service.process.terminate()
         assert "an export was cut off" in service.process.communicate()[1]
+
+
+def test_a_service_that_is_stopped_does_not_wait_for_readers_who_stall(tmp_path: Path, users: RunningService) -> None:
+    with running("users", tmp_path, RECEIVE_TIMEOUT_S="60") as service:
+        store(service, export(users, "?after=50000"))
+        with ExitStack() as stack:
+            idle = [stack.enter_context(closing(stalled(service))) for _ in range(MAX_EXPORTS)]
+            service.process.terminate()
+            said = service.process.communicate(timeout=STOPPED_WITHIN_S)[1]
+            assert service.process.returncode == 0
+            assert "CancelledError" not in said
+            assert not any(all_of(sock).endswith(b"0\r\n\r\n") for sock in idle)
 
 
 @on_linux
