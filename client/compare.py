@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from http import HTTPStatus
 from itertools import chain, zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -87,5 +88,7 @@ def _in_turn(names: Iterable[str], send: Callable[[str], bool]) -> float:
     return time.perf_counter() - began_s
 
 
-def _said(result: Result) -> tuple[str, str, tuple[str, ...]]:
-    return result.record.origin, result.outcome, result.reasons
+def _said(result: Result) -> tuple[str, str, int | None, tuple[str, ...]]:
+    # A conflict may name an id that was assigned, and which one depends on who came first.
+    reasons = () if result.status == HTTPStatus.CONFLICT else result.reasons
+    return result.record.origin, result.outcome, result.status, reasons

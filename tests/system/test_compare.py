@@ -56,6 +56,16 @@ def test_the_summary_says_both_times(tmp_path: Path) -> None:
     )
 
 
+def test_duplicates_of_assigned_ids_end_the_same_whichever_ids_those_are(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    rows = "".join(f"n{number},{number % 30}@b\n" for number in range(60))
+    (data / "users.csv").write_text(f"name,email\n{rows}")
+    summary = compared("--unique", "--data", str(data), "--db-dir", str(tmp_path))["summary"]
+    assert (summary["users"]["created"], summary["users"]["rejected"]) == (30, 30)
+    assert summary["compare"]["same_outcomes"] is True
+
+
 def test_without_local_it_is_bad_usage() -> None:
     done = run_client("--compare")
     assert (done.returncode, done.stdout) == (2, "")
