@@ -67,8 +67,8 @@ def _count(name: str, summary: Summary, kind: Kind) -> str:
 
 def _verdict(verified: Verified) -> Iterator[tuple[str, int | None]]:
     if verified.well:
-        compared = any(summary.in_input is not None for summary in verified.summaries.values())
-        same = " The services hold what the input says, and nothing else." if compared else ""
+        compared = [name for name, summary in verified.summaries.items() if summary.in_input is not None]
+        same = f" What the input says, and nothing else, is held by {' and '.join(compared)}." if compared else ""
         yield f"Every order's user and product exist.{same}", None
         return
     yield from ((message, RED) for message in verified.unreadable)

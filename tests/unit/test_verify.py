@@ -1,5 +1,6 @@
 """Verifying without services: what is stored and what an input says, compared, and references that lead nowhere."""
 
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from client.batches import Batch, batches_of
+from client.findings import show
 from client.services import Unreadable
 from client.spool import Difference
 from client.verify import Export, Verified, verify
@@ -112,6 +114,9 @@ def test_services_without_an_input_are_not_compared() -> None:
         "products": (0, 0),
         "orders": (0, None),
     }
+    out = io.StringIO()
+    show(verified, out)
+    assert out.getvalue().endswith(" What the input says, and nothing else, is held by products.\n")
 
 
 def orphans(verified: Verified) -> list[tuple[int | None, tuple[str, ...]]]:
