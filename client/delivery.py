@@ -27,6 +27,8 @@ _NOT_IN_IDS = re.compile(r"[^\w.:-]", re.ASCII)
 _PROBLEM = "application/problem+json"
 # 408, 429 and 503 say that it may be sent again; 502 and 504 come from something between us and the service.
 _TRY_AGAIN = {408, 429, 502, 503, 504}
+# A service that is being stopped, or whose database failed during a commit, can't say whether it stored the record.
+_MAY_BE_STORED = {"stopping", "outcome-unknown"}
 _ACKNOWLEDGED = {200, 201, 207}
 _CLIENT_ERRORS = range(400, 500)
 
@@ -187,8 +189,7 @@ def _read(response: httpx.Response, body: dict[str, Any], parcel: Parcel) -> Rea
         return Reading(again=True, in_doubt=True, status=status, reasons=("the answer made no sense",))
     return Reading(
         again=status in _TRY_AGAIN,
-        # A service that is being stopped can't say whether it stored the record.
-        in_doubt=parcel.in_parts or problem_of(body) == "stopping",
+        in_doubt=parcel.in_parts or problem_of(body) in _MAY_BE_STORED,
         status=status,
         reasons=reasons_of(body),
         problem=problem_of(body),

@@ -19,6 +19,7 @@ ServiceError
     ├── Overloaded              too much is waiting already
     ├── ReferenceCheckUnavailable  the services that own the references could not be asked
     └── StoreUnavailable        the database can't be written or read just now
+        └── OutcomeUnknown      it began to commit, and nobody can say whether the record was stored
 """
 
 from collections.abc import Sequence
@@ -114,3 +115,7 @@ class ReferenceCheckUnavailable(Unavailable):
 
 class StoreUnavailable(Unavailable):
     """The database can't be written or read just now."""
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """It began to commit, and nobody can say whether the record was stored."""

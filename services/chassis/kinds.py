@@ -25,6 +25,7 @@ class Kind:
 
 
 _SEND_AGAIN = "Send the same again after the seconds that `Retry-After` names; with an id, a retry is always safe."
+_MAY_BE_STORED = f"{_SEND_AGAIN} A record without an id may be stored twice by that: look for it first."
 
 OF_ERRORS: dict[type[ServiceError], Kind] = {
     errors.MalformedBody: Kind(
@@ -170,6 +171,15 @@ OF_ERRORS: dict[type[ServiceError], Kind] = {
         operator="See `/readyz` and the log. Another process may hold the database's lock. After a sync that failed,"
         " or once its files were taken away, the service stores nothing until it is started again.",
     ),
+    errors.OutcomeUnknown: Kind(
+        slug="outcome-unknown",
+        status=503,
+        title="Nobody can say whether the record was stored",
+        meaning="The database failed during a commit; the record may be stored, so send it again.",
+        detail="The answer to a commit was lost; the record may be stored.",
+        sender=_MAY_BE_STORED,
+        operator="See `/readyz` and the log. On SQLite the service must be started again.",
+    ),
     errors.StorageFull: Kind(
         slug="storage-full",
         status=507,
@@ -247,7 +257,7 @@ STOPPING = Kind(
     title="The service is stopping",
     meaning="The service was stopped before it had answered; the record may be stored, so send it again.",
     detail="The service is stopping; send this again when it is back.",
-    sender=f"{_SEND_AGAIN} A record without an id may be stored twice by that: look for it first.",
+    sender=_MAY_BE_STORED,
     operator="Start the service again, if nobody else does.",
 )
 

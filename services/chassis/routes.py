@@ -32,7 +32,7 @@ _Listed = Annotated[
     # As an enumeration it can be chosen in the interactive docs.
     Field(description="`all` lists every row, not only the rejected.", json_schema_extra={"enum": ["all"]}),
 ]
-_STORE_ERRORS = (errors.Overloaded, errors.StoreUnavailable, errors.StorageFull)
+_STORE_ERRORS = (errors.Overloaded, errors.StoreUnavailable, errors.OutcomeUnknown, errors.StorageFull)
 
 
 def add_routes(app: FastAPI, service: Service) -> None:

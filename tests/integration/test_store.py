@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import pytest
 
-from services.chassis.errors import CannotStart, StoreUnavailable
+from services.chassis.errors import CannotStart, OutcomeUnknown, StoreUnavailable
 from services.chassis.store import MAX_ID, Inserted, Outcome, Store, make_store
 from services.chassis.store.sqlite import BLOCK
 from tests.databases import Database, Databases
@@ -320,9 +320,10 @@ def test_nothing_is_acknowledged_once_the_files_are_taken_away(tmp_path: Path, s
     async def use(store: Store) -> None:
         await store.insert([thing(1)])
         (tmp_path / f"things.db{suffix}").unlink()
-        for number in (2, 3):
-            with pytest.raises(StoreUnavailable, match="restarted"):
+        for number, refusal in ((2, OutcomeUnknown), (3, StoreUnavailable)):
+            with pytest.raises(StoreUnavailable, match="restarted") as raised:
                 await store.insert([thing(number)])
+            assert raised.type is refusal
 
     with_store(tmp_path / "things.db", use)
 

@@ -1,6 +1,7 @@
 """A PostgreSQL server that dies, stops or may only be read, and replicas that share it: nothing lost, nothing twice."""
 
 import itertools
+import json
 import os
 import random
 import signal
@@ -14,6 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
+from client.fan_out import FanOut
+from client.records import Record
+from client.services import Service, connect
 from tests.databases import Database
 from tests.postgres import PASSWORD, PostgresDatabase, PostgresDatabases, PostgresServer, postgres_running
 from tests.processes import RunningService, eventually, post, running, settings_for, spawn
@@ -124,6 +128,19 @@ def test_commits_and_answers_that_are_lost_under_load_leave_nothing_twice_and_no
     check(users.kept, workload)
     # All of them could be settled.
     assert not workload.refusals
+
+
+def test_the_client_does_not_send_again_what_has_no_id_and_may_be_stored(
+    server: PostgresServer, place: PostgresDatabases
+) -> None:
+    with severed(server.port) as way, running("users", Severable(place, way.port)) as users, connect(users.url) as http:
+        way.choose = lambda _: "after" if not way.broken else None
+        record = Record("users", "users.csv:2", json.dumps(USER).encode(), None)
+        sent = FanOut([Service("users", users.url, http)], threads=1, give_up_after_s=5).send([record])
+        assert (way.broken, users.kept.rows("SELECT count(*) FROM users")) == (1, [(1,)])
+    (result,) = sent.results
+    assert (result.outcome, result.status, result.attempts) == ("undelivered", 503, 1)
+    assert result.reasons == ("The answer to a commit was lost; a record without an id may be stored.",)
 
 
 @contextmanager
@@ -269,5 +286,5 @@ def test_no_log_and_no_message_holds_the_password(server: PostgresServer, place:
         server.start()
     assert failed.returncode not in {0, None}
     assert "The database can't be used" in failed_err
-    assert "nothing was written" in err
+    assert "nothing was acknowledged" in err
     assert PASSWORD not in out + err + failed_out + failed_err

@@ -41,7 +41,7 @@ class Store(Protocol):
         """Finish what was begun, and let the database go."""
 
     async def insert(self, records: Sequence[Record]) -> Inserted:
-        """Insert all records in one transaction; return what became of each.
+        """Insert all records in one transaction; return what became of each, or raise `OutcomeUnknown`, too.
 
         A record without an id is given the next one. What is created is on disk when this returns. `decision.decide`
         says what becomes of which, duplicates among them.

@@ -7,8 +7,9 @@ from typing import TypeVar
 
 import psycopg
 
-from services.chassis.errors import CannotStart, StoreUnavailable
+from services.chassis.errors import CannotStart, OutcomeUnknown, StoreUnavailable
 from services.chassis.store import Inserted, Record
+from services.chassis.store.decision import Decided
 from services.chassis.store.postgres_connection import WRITING, Connection
 from services.chassis.store.postgres_errors import name_of, refusal_of
 from services.chassis.store.postgres_holders import PostgresHolders
@@ -86,16 +87,24 @@ class PostgresStore(PostgresReads):
                 return self._writer.run(insertion.attempt)
             except InDoubt as doubt:
                 decided = doubt.decided
-            if self._writer.run(partial(insertion.was_committed, decided=decided), patient=True):
-                if insertion.chose_ids:
-                    raise StoreUnavailable("The answer to a commit was lost; records without an id may be stored.")
+            if self._was_committed(insertion, decided):
                 return decided.inserted
         raise StoreUnavailable("The database did not commit; nothing was stored.")
+
+    def _was_committed(self, insertion: Insertion, decided: Decided) -> bool:
+        """Tell what became of a commit that is in doubt; raise `OutcomeUnknown` where nobody can say."""
+        try:
+            was_committed = self._writer.run(partial(insertion.was_committed, decided=decided), patient=True)
+        except (psycopg.Error, StoreUnavailable, CannotStart) as error:
+            raise OutcomeUnknown("The answer to a commit was lost; the record may be stored.") from error
+        if was_committed and insertion.chose_ids:
+            raise OutcomeUnknown("The answer to a commit was lost; a record without an id may be stored.")
+        return was_committed
 
     def _guarded(self, do: Callable[[], Answer]) -> Answer:
         try:
             return do()
         except (psycopg.Error, StoreUnavailable, CannotStart) as error:
             why = name_of(error) if isinstance(error, psycopg.Error) else error.detail
-            _log.warning("nothing was written", extra={"fields": {"table": self._table, "why": why}})
+            _log.warning("nothing was acknowledged", extra={"fields": {"table": self._table, "why": why}})
             raise refusal_of(error) from error

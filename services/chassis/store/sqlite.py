@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic_core import from_json, to_json
 
-from services.chassis.errors import CannotStart, StoreUnavailable
+from services.chassis.errors import CannotStart, OutcomeUnknown, StoreUnavailable
 from services.chassis.store import MAX_ID, Inserted, Record, Row
 from services.chassis.store.decision import Found, decide, with_ids
 from services.chassis.store.sqlite_errors import is_beyond_repair, refusal_of
@@ -116,18 +116,18 @@ class SqliteStore(SqliteReads):
             return do()
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorname", type(error).__name__)
-            _log.warning("nothing was written", extra={"fields": {"table": self._table, "why": code}})
+            _log.warning("nothing was acknowledged", extra={"fields": {"table": self._table, "why": code}})
             if is_beyond_repair(error):
                 # After a failed sync nobody knows what is on the disk, so nothing is acknowledged until a restart.
                 raise self._given_up("The database failed; the service must be restarted.") from error
             raise refusal_of(error) from error
 
-    def _given_up(self, why: str) -> StoreUnavailable:
-        """Write nothing from now on; return what callers are told."""
+    def _given_up(self, why: str) -> OutcomeUnknown:
+        """Write nothing from now on; return what those are told who had their records in the last transaction."""
         if not self._broken:
             _log.error("the store gave up", extra={"fields": {"table": self._table, "why": why}})
         self._broken = why
-        return StoreUnavailable(why)
+        return OutcomeUnknown(why)
 
     def _insert(self, records: Sequence[Record]) -> Inserted:
         rows, ids = with_ids(records, self._greatest_id)
