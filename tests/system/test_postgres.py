@@ -25,6 +25,7 @@ from tests.rounds import rounds
 from tests.severed import severed
 from tests.workload import Workload, check, cite, more_is_acknowledged, nothing_more_is_acknowledged
 
+STOPPED_WITHIN_S = 10.0
 USER = {"name": "Ada", "email": "ada@example.com"}
 
 
@@ -234,6 +235,31 @@ def test_a_server_that_stops_answering_is_given_up_within_seconds_and_found_agai
             assert answer.elapsed.total_seconds() < 10
             # Another connection is another process of the server, and that one is well.
             assert httpx.post(f"{users.url}/users", json=USER, trust_env=False, timeout=30).status_code == 201
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+
+def test_a_service_is_stopped_soon_whatever_its_server_does_not_answer(
+    server: PostgresServer, place: PostgresDatabases
+) -> None:
+    with running("users", place) as users, ThreadPoolExecutor() as threads:
+        assert post(users, USER).status_code == 201
+        assert httpx.get(f"{users.url}/users/1", trust_env=False).status_code == 200
+        sql = f"SELECT pid FROM pg_stat_activity WHERE datname = '{users.kept.name}'"  # type: ignore[attr-defined]
+        pids = [pid for (pid,) in server.query(sql)]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            asked = [
+                threads.submit(httpx.get, f"{users.url}/users/1", trust_env=False, timeout=60),
+                threads.submit(httpx.post, f"{users.url}/users", json=USER, trust_env=False, timeout=60),
+            ]
+            eventually(lambda: "in_flight 1" in httpx.get(f"{users.url}/metrics", trust_env=False).text)
+            users.process.terminate()
+            users.process.communicate(timeout=STOPPED_WITHIN_S)
+            assert users.process.returncode == 0
+            assert [answer.result().status_code for answer in asked] == [503, 503]
         finally:
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)

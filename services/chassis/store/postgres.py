@@ -65,8 +65,8 @@ class PostgresStore(PostgresReads):
 
     async def close(self) -> None:
         """Finish what was begun, and let the server go."""
-        await self._close_reads()
         await self._close_writer()
+        await self._close_reads()
 
     async def _close_writer(self) -> None:
         await self._worker.do(self._writer.close)

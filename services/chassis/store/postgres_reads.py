@@ -63,6 +63,9 @@ class PostgresReads:
                 session.cut_if_stuck()
 
     async def _close_reads(self) -> None:
+        # Nobody waits for what is still being read.
+        for session in tuple(self._sessions):
+            session.end()
         await asyncio.to_thread(self._reader_threads.shutdown)
         self._watch.cancel()
         for session in self._idle:

@@ -35,6 +35,7 @@ class Session:
         self._connection: Connection | None = None
         self._socket: socket.socket | None = None
         self._busy_since_s: float | None = None
+        self._is_ending = False
 
     def run(self, do: Callable[[Connection], Answer], *, patient: bool = False) -> Answer:
         """Return what was done; it is done again where others were in its way, or where the connection was lost.
@@ -52,7 +53,7 @@ class Session:
                 return self.run_once(do)
             except (psycopg.Error, StoreUnavailable) as error:
                 again = is_passing(error) if isinstance(error, psycopg.Error) else patient
-                if not again or time.monotonic() > give_up_s:
+                if not again or self._is_ending or time.monotonic() > give_up_s:
                     raise
             # By chance, so that two that were in each other's way are not again.
             time.sleep(random.uniform(0, pause_s))  # noqa: S311 - no secret
@@ -87,8 +88,17 @@ class Session:
 
     def cut_if_stuck(self) -> None:
         """End the connection under whoever has waited too long for an answer; they are told that it was lost."""
-        began_s, handle = self._busy_since_s, self._socket
-        if began_s is not None and handle is not None and time.monotonic() - began_s > self._patience_s:
+        began_s = self._busy_since_s
+        if began_s is not None and time.monotonic() - began_s > self._patience_s:
+            self._cut()
+
+    def end(self) -> None:
+        """Cut whoever still waits for an answer, and try nothing again."""
+        self._is_ending = True
+        self._cut()
+
+    def _cut(self) -> None:
+        if (handle := self._socket) is not None:
             # It may have been closed meanwhile.
             with suppress(OSError):
                 handle.shutdown(socket.SHUT_RDWR)
