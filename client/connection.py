@@ -42,6 +42,11 @@ class Connection(httpx.Client):
         else:
             self.addresses.answered(self._asked)
 
+    @property
+    def address(self) -> str:
+        """Which of several addresses was asked last; nothing where there is one."""
+        return self._asked if len(self.addresses) > 1 else ""
+
     def leave(self) -> None:
         """Leave alone for a while what was asked last."""
         self.addresses.failed(self._asked)

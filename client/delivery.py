@@ -129,7 +129,7 @@ def _backoff_s(attempt: int) -> float:
     return longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 
 
-def _attempt(client: httpx.Client, parcel: Parcel, start: Callable[[], object]) -> Reading:
+def _attempt(client: Connection, parcel: Parcel, start: Callable[[], object]) -> Reading:
     headers = {
         "content-type": parcel.media_type,
         "content-length": str(len(parcel.body)),
@@ -139,7 +139,7 @@ def _attempt(client: httpx.Client, parcel: Parcel, start: Callable[[], object]) 
     try:
         with client.stream("POST", parcel.path, content=content, headers=headers) as response:
             reading = _read(response, _object_in(body_of(response)), parcel)
-            return replace(reading, timing=timing_in(response.headers.get("server-timing", "")))
+            return replace(reading, timing=timing_in(response.headers.get("server-timing", ""), client.address))
     except httpx.RequestError as error:
         start()
         never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from client.merge import GIVEN_IN_FULL, Merged
-from client.placing import commits_in, is_credible, parts_of
+from client.placing import Commit, commit_of, commits_in, parts_of
 from client.records import SERVICES, Attempt, Record, Result
 from client.timeline import Bar, fewer, in_rows, timeline_of
 
@@ -141,19 +141,24 @@ def _lane(bars: Sequence[Bar], zero_s: float, places: Mapping[Record, int]) -> l
     ]
 
 
-def _attempt(attempt: Attempt, commits: dict[int, float], zero_s: float) -> Json:
+def _attempt(attempt: Attempt, commits: Mapping[Commit, float], zero_s: float) -> Json:
     return {
         "began": _ms(attempt.began_s - zero_s),
         "sent": _ms(attempt.sent_s - zero_s),
         "answered": _ms(attempt.answered_s - zero_s),
         "status": attempt.status,
         "why": _short("; ".join(attempt.reasons), _LONGEST_REASON),
-        "commit": attempt.timing.commit if is_credible(attempt) else None,
+        "commit": _named(commit_of(attempt)),
         "parts": [
             {"name": part.name, "from": _ms(part.began_s - zero_s), "to": _ms(part.ended_s - zero_s)}
             for part in parts_of(attempt, commits)
         ],
     }
+
+
+def _named(commit: Commit | None) -> str | None:
+    """Return what a transaction is called: its number, and whose it is where there are several."""
+    return " of ".join(filter(None, (str(commit[1]), commit[0]))) if commit else None
 
 
 def distribution(answers_ms: Iterable[float]) -> Json:

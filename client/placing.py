@@ -6,7 +6,7 @@ the middle of what is left, as if the ways there and back took equally long, and
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from client.records import Attempt
@@ -21,27 +21,39 @@ class Part:
     ended_s: float
 
 
-def commits_in(attempts: Iterable[Attempt]) -> dict[int, float]:
-    """Return when each transaction of a service began, by its number, on the client's clock.
+# A transaction: the address that made it, and its number there.
+Commit = tuple[str, int]
+
+
+def commit_of(attempt: Attempt) -> Commit | None:
+    """Return the transaction that the attempt's record was in, as far as that is known."""
+    timing = attempt.timing
+    return None if timing.commit is None or not is_credible(attempt) else (timing.address, timing.commit)
+
+
+def commits_in(attempts: Iterable[Attempt]) -> dict[Commit, float]:
+    """Return when each transaction of a service began, on the client's clock.
 
     Where the requests that say they shared one can't have, it is left out.
     """
-    shared: defaultdict[int, list[Attempt]] = defaultdict(list)
+    shared: defaultdict[Commit, list[Attempt]] = defaultdict(list)
     for attempt in attempts:
-        if attempt.timing.commit is not None and is_credible(attempt):
-            shared[attempt.timing.commit].append(attempt)
-    began: dict[int, float] = {}
-    free_s = 0.0
-    for number in sorted(shared):
-        earliest_s = max(a.sent_s + _before_ms(a) / 1000 for a in shared[number])
-        latest_s = min(a.answered_s - _commit_ms(a) / 1000 for a in shared[number])
+        if commit := commit_of(attempt):
+            shared[commit].append(attempt)
+    began: dict[Commit, float] = {}
+    # Each address makes one transaction after the other.
+    free_s: defaultdict[str, float] = defaultdict(float)
+    for commit in sorted(shared):
+        address, _ = commit
+        earliest_s = max(a.sent_s + _before_ms(a) / 1000 for a in shared[commit])
+        latest_s = min(a.answered_s - _commit_ms(a) / 1000 for a in shared[commit])
         if earliest_s <= latest_s:
-            began[number] = min(max((earliest_s + latest_s) / 2, free_s), latest_s)
-            free_s = began[number] + max(map(_commit_ms, shared[number])) / 1000
+            began[commit] = min(max((earliest_s + latest_s) / 2, free_s[address]), latest_s)
+            free_s[address] = began[commit] + max(map(_commit_ms, shared[commit])) / 1000
     return began
 
 
-def parts_of(attempt: Attempt, commits: dict[int, float]) -> list[Part]:
+def parts_of(attempt: Attempt, commits: Mapping[Commit, float]) -> list[Part]:
     """Return the parts, in order and without gaps; none where the service says more than there was time for."""
     timing = attempt.timing
     if not is_credible(attempt):
@@ -50,7 +62,8 @@ def parts_of(attempt: Attempt, commits: dict[int, float]) -> list[Part]:
     taken_s = before_s + _commit_ms(attempt) / 1000
     # What shares no transaction has but its own bar to go by.
     middle_s = attempt.sent_s + (attempt.answered_s - attempt.sent_s - taken_s) / 2
-    at_s = commits[timing.commit] - before_s if timing.commit in commits else middle_s
+    commit = commit_of(attempt)
+    at_s = commits[commit] - before_s if commit and commit in commits else middle_s
     parts = []
     for name, ms in (("check", timing.check_ms), ("wait", timing.wait_ms), ("commit", timing.commit_ms)):
         if ms is not None:

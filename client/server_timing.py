@@ -20,16 +20,18 @@ class Timing:
     check_ms: float | None = None
     wait_ms: float | None = None
     commit_ms: float | None = None
-    # The transaction's number at the service: requests with the same one shared it.
+    # The transaction's number: requests with the same one at the same address shared it.
     commit: int | None = None
+    # Where that was, of a service with several addresses.
+    address: str = ""
 
 
 UNTIMED = Timing()
 
 
-def timing_in(header: str) -> Timing:
-    """Return what the header says; what can't be read says nothing."""
+def timing_in(header: str, address: str = "") -> Timing:
+    """Return what the header says, and who said it; what can't be read says nothing."""
     found = {name: (float(ms), number) for name, ms, number in _METRIC.findall(header[:_LONGEST])}
     ms = {name: value for name, (value, _) in found.items()}
     _, number = found.get("commit", (0.0, ""))
-    return Timing(ms.get("check"), ms.get("wait"), ms.get("commit"), int(number) if number else None)
+    return Timing(ms.get("check"), ms.get("wait"), ms.get("commit"), int(number) if number else None, address)

@@ -69,12 +69,23 @@ def test_it_holds_each_record_and_each_request_with_its_parts() -> None:
     first, second = run["lanes"]["users"]
     assert (first["record"], second["record"], first["row"], second["row"]) == (0, 1, 0, 1)
     (attempt,) = first["attempts"]
-    assert (attempt["began"], attempt["sent"], attempt["answered"], attempt["commit"]) == (0, 1, 20, 7)
+    assert (attempt["began"], attempt["sent"], attempt["answered"], attempt["commit"]) == (0, 1, 20, "7")
     assert [(part["name"], part["from"], part["to"]) for part in attempt["parts"]] == [
         ("wait", 9, 10),
         ("commit", 10, 12),
     ]
     assert run["records_omitted"] == 0
+
+
+def test_transactions_with_the_same_number_at_two_addresses_have_two_names() -> None:
+    results = []
+    for number, address in enumerate(("http://a", "http://b"), 1):
+        found = result(number)
+        (attempt,) = found.history
+        timing = replace(attempt.timing, address=address)
+        results.append(replace(found, history=(replace(attempt, timing=timing),)))
+    bars = shown(written(merge(results, [], 0.5)))["lanes"]["users"]
+    assert [bar["attempts"][0]["commit"] for bar in bars] == ["7 of http://a", "7 of http://b"]
 
 
 def test_no_record_breaks_out_of_it() -> None:

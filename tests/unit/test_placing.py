@@ -7,9 +7,9 @@ from client.records import Attempt
 from client.server_timing import Timing
 
 
-def attempt(sent_ms: float, answered_ms: float, *timing: float | None, commit: int | None = 1) -> Attempt:
+def attempt(sent_ms: float, answered_ms: float, *timing: float | None, commit: int | None = 1, at: str = "") -> Attempt:
     check_ms, wait_ms, commit_ms = timing
-    times = Timing(check_ms, wait_ms, commit_ms, commit)
+    times = Timing(check_ms, wait_ms, commit_ms, commit, at)
     return Attempt(0.0, sent_ms / 1000, answered_ms / 1000, 201, (), times)
 
 
@@ -41,6 +41,13 @@ def test_those_that_cannot_have_shared_what_they_say_are_drawn_each_by_itself() 
     one, other = attempt(0, 10, None, 0, 4), attempt(20, 30, None, 0, 4)
     assert commits_in([one, other]) == {}
     assert placed(one, other) == [("wait", 3, 3), ("commit", 3, 7)]
+
+
+def test_transactions_of_two_addresses_are_two_and_may_be_at_the_same_time() -> None:
+    one, other = attempt(0, 30, None, 0, 10, at="http://a"), attempt(0, 24, None, 0, 12, at="http://b")
+    assert len(commits_in([one, other])) == 2
+    assert placed(one, other)[-1] == ("commit", 10, 20)
+    assert placed(other, one)[-1] == ("commit", 6, 18)
 
 
 def test_a_service_that_says_more_than_there_was_time_for_is_not_believed() -> None:
