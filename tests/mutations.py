@@ -142,7 +142,7 @@ MUTATIONS = (
     Mutation(
         "PostgreSQL: of a record without an id nobody guesses whether it is stored",
         f"{_STORE}/postgres.py",
-        "if insertion.chose_ids:",
+        "if was_committed and insertion.chose_ids:",
         "if False:",
         "tests/integration/test_postgres.py",
     ),
