@@ -168,6 +168,27 @@ MUTATIONS = (
         "tests/system/test_postgres.py",
     ),
     Mutation(
+        "PostgreSQL: what waited for its standby in vain is not acknowledged later",
+        f"{_STORE}/postgres_insert.py",
+        "if not decided.rows:",
+        "if False:",
+        "tests/system/test_failover.py",
+    ),
+    Mutation(
+        "PostgreSQL: a wait for the standby that was ended is no acknowledgement",
+        f"{_STORE}/postgres_insert.py",
+        'if "WARNING" in said:',
+        "if False:",
+        "tests/system/test_failover.py",
+    ),
+    Mutation(
+        "PostgreSQL: a primary that has become a standby is passed over",
+        f"{_STORE}/postgres_connection.py",
+        '"target_session_attrs": "read-write",',
+        '"target_session_attrs": "any",',
+        "tests/system/test_failover.py",
+    ),
+    Mutation(
         "every request of a shared transaction gets its own outcome",
         "services/chassis/service.py",
         "{place - start: others[place] for place in range(start, end) if place in others}",

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +33,10 @@ class PostgresServer:
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
     @cached_property
     def port(self) -> int:
         """A port that was free a moment ago; the same after a restart."""
@@ -54,7 +58,7 @@ class PostgresServer:
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("a") as log:
             self.process = subprocess.Popen(
-                [_binary("postgres"), "-D", str(self.folder / "data"), *arguments],
+                [_binary("postgres"), "-D", str(self.data), *arguments],
                 stdout=log,
                 stderr=log,
                 **_unprivileged(),
@@ -74,6 +78,22 @@ class PostgresServer:
         """Stop it: SIGINT ends it well, SIGQUIT and SIGKILL as a crash does."""
         self.process.send_signal(how)
         self.process.wait(timeout=30)
+
+    def end_all(self) -> None:
+        """End it as SIGKILL does, and each process of its own as well, so that nothing of it does anything any more."""
+        pids = [pid for (pid,) in self.query("SELECT pid FROM pg_stat_activity")]
+        self.end(signal.SIGKILL)
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def promote(self) -> None:
+        """Have a standby take writes; it does when this returns."""
+        _run(self.folder, "pg_ctl", "promote", "-D", self.data)
+
+    def demote(self, primary: "PostgresServer") -> None:
+        """Have a server that is down be a standby of that one, once it is started."""
+        _run(self.folder, "pg_rewind", "-D", self.data, "--source-server", primary.url(), "-R", "--no-sync")
 
     def url(self, database: str = "postgres", port: int | None = None, user: str = "postgres") -> str:
         """Return a database's address, on another port if something stands before the server."""
@@ -150,14 +170,31 @@ _numbers = itertools.count()
 @contextmanager
 def postgres_running(**settings: str) -> Iterator[PostgresServer]:
     """Yield a server with those settings; skip the test where none is installed."""
+    with _in_a_new_folder(settings) as server:
+        _make_cluster(server.folder)
+        server.start()
+        yield server
+
+
+@contextmanager
+def standby_running(primary: PostgresServer) -> Iterator[PostgresServer]:
+    """Yield a standby of that server: a copy of it, which takes no writes and is sent all that is written there."""
+    with _in_a_new_folder({}) as standby:
+        _run(standby.folder, "pg_basebackup", "-d", primary.url(), "-D", standby.data, "-R", "-c", "fast", "--no-sync")
+        standby.start()
+        yield standby
+
+
+@contextmanager
+def _in_a_new_folder(settings: dict[str, str]) -> Iterator[PostgresServer]:
     if not _binary("initdb"):
         pytest.skip("needs a PostgreSQL server (Debian's package: postgresql)")
     # Not in pytest's own folder, into which no other user may look.
     folder = Path(tempfile.mkdtemp(prefix="parallel-insert-postgres-"))
     server = PostgresServer(folder, settings)
+    if user := _unprivileged():
+        shutil.chown(folder, user["user"])
     try:
-        _make_cluster(folder)
-        server.start()
         yield server
     finally:
         if hasattr(server, "process") and server.process.poll() is None:
@@ -169,15 +206,16 @@ def postgres_running(**settings: str) -> Iterator[PostgresServer]:
 def _make_cluster(folder: Path) -> None:
     (folder / "password").write_text(PASSWORD)
     if user := _unprivileged():
-        for path in (folder, folder / "password"):
-            shutil.chown(path, user["user"])
+        shutil.chown(folder / "password", user["user"])
     who: list[str | Path] = ["-U", "postgres", "--pwfile", folder / "password", "-A", "scram-sha-256"]
-    subprocess.run(
-        [_binary("initdb"), "-D", folder / "data", *who, "-E", "UTF8", "--locale", "C", "--no-sync"],
-        check=True,
-        capture_output=True,
-        **_unprivileged(),
-    )
+    # -k: checksums, without which pg_rewind refuses to make a standby of a server.
+    _run(folder, "initdb", "-D", folder / "data", *who, "-E", "UTF8", "--locale", "C", "--no-sync", "-k")
+
+
+def _run(folder: Path, program: str, *arguments: str | Path) -> None:
+    command = [_binary(program), *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False, **_unprivileged())
+    assert done.returncode == 0, done.stderr
 
 
 def _binary(name: str) -> str:

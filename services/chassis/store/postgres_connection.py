@@ -27,7 +27,7 @@ _DEFAULTS = {
 }
 # For those who write: who waits for another transaction gives up, and the server gives up a session that falls silent
 # within one. A commit has no timeout: one that waits for a standby and is cut short would be called done.
-WRITING = {"lock_timeout": "2000", "idle_in_transaction_session_timeout": "10000"}
+WRITING = {"lock_timeout": "2000", "idle_in_transaction_session_timeout": "10000", "statement_timeout": "0"}
 # For those who read; exports may be silent for long.
 READING = {"statement_timeout": "30000"}
 

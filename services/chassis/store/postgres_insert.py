@@ -1,9 +1,10 @@
 """What becomes of one batch: decided and added in one transaction, in as many attempts as it takes."""
 
 from collections.abc import Sequence
+from itertools import islice
 
 import psycopg
-from psycopg.errors import SerializationFailure
+from psycopg.errors import Diagnostic, SerializationFailure, TransactionResolutionUnknown
 
 from services.chassis.store import MAX_ID, Inserted, Record
 from services.chassis.store.decision import Decided, Found, as_stored, decide, with_ids
@@ -49,6 +50,8 @@ class Insertion:
                 self._looks_first = True
                 # What a serializable transaction is told where another was faster.
                 raise SerializationFailure("An id was taken meanwhile.")
+            if not decided.rows:
+                self._hold_what_is_unchanged(db, decided.inserted)
             try:
                 commit(db)
             except psycopg.Error as error:
@@ -67,6 +70,16 @@ class Insertion:
         found = Found(greatest_id, self._table.held(db, ids), self._holders.find(db, values))
         return decide(self._records, values, found)
 
+    def _hold_what_is_unchanged(self, db: Connection, inserted: Inserted) -> None:
+        """Have the commit wait until what is about to be acknowledged is wherever a commit has to be.
+
+        A server that has crashed shows, once it is up again, also what had waited for its standby in vain. A commit
+        waits for its own writes and for all before them, so that one is enough; without any it does not wait.
+        """
+        unchanged = (inserted.ids[position] for position, other in inserted.others.items() if other == "unchanged")
+        for record_id in islice(unchanged, 1):
+            self._table.hold(db, record_id)
+
     def was_committed(self, db: Connection, decided: Decided) -> bool:
         """Tell what became of a commit that was in doubt: all of it is stored, or nothing is.
 
@@ -76,9 +89,12 @@ class Insertion:
         with transaction(db, "READ COMMITTED", "SELECT 1"):
             # Adding it again, for a moment, waits until the lost transaction has ended, wherever it is still at work.
             added = self._table.add(db, decided.rows)
-            held = self._table.held(db, list(rows))
+            if not added and self._table.held(db, list(rows)) == rows:
+                self._table.hold(db, decided.rows[0]["id"])
+                commit(db)
+                return True
             db.execute("ROLLBACK", prepare=False)
-        return not added and held == rows
+        return False
 
     @property
     def chose_ids(self) -> bool:
@@ -87,7 +103,21 @@ class Insertion:
 
 
 def commit(db: Connection) -> None:
-    """Commit; what was done is on disk when this returns."""
+    """Commit; what was done is on disk when this returns, and where standbys are waited for, on theirs."""
+    said: list[str | None] = []
+
+    def listen(notice: Diagnostic) -> None:
+        # It has its text for as long as this runs.
+        said.append(notice.severity_nonlocalized)
+
+    db.add_notice_handler(listen)
+    try:
+        done = db.execute("COMMIT", prepare=False).statusmessage
+    finally:
+        db.remove_notice_handler(listen)
     # A transaction that has failed is rolled back by its commit, and that is no error.
-    if (done := db.execute("COMMIT", prepare=False).statusmessage) != "COMMIT":
+    if done != "COMMIT":
         raise SerializationFailure(f"The answer to COMMIT was {done}.")
+    # Nor is it one that someone has ended the wait for a standby (`pg_cancel_backend`): the server only warns.
+    if "WARNING" in said:
+        raise TransactionResolutionUnknown("The commit was not waited for.")

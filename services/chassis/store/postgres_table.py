@@ -23,6 +23,7 @@ class PostgresTable:
         # An id that is taken is left out; one that another transaction is about to take, once that one has ended.
         self._add_sql = f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays}) ON CONFLICT (id) DO NOTHING"
         self._held_sql = f"SELECT {names} FROM {table} WHERE id = ANY(%b::bigint[])"
+        self._hold_sql = f"SELECT id FROM {table} WHERE id = %b::bigint FOR KEY SHARE"
         # The greatest id that is taken, or 0.
         self.greatest_id_sql = f"SELECT coalesce(max(id), 0) FROM {table}"
         # Needs what an insert needs: a server that takes writes, the right to write, and no one who locks the table.
@@ -44,6 +45,10 @@ class PostgresTable:
         """Return the stored records that have these ids."""
         found = db.execute(self._held_sql, (list(ids),), binary=True) if ids else ()
         return {values[0]: dict(zip(self._columns, values, strict=True)) for values in found}
+
+    def hold(self, db: Connection, record_id: int) -> None:
+        """Lock a stored record against what is never done to it: a write, so that the commit waits as for any other."""
+        db.execute(self._hold_sql, (record_id,), binary=True)
 
 
 def column_getter(name: str, kind: type) -> Callable[[Sequence[Record]], list[Any]]:
