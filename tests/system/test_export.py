@@ -18,8 +18,12 @@ import httpx
 import pytest
 
 from services.chassis.exports import MAX_EXPORTS
+from tests.databases import Databases, Folder
+from tests.postgres import PostgresServer
 from tests.processes import PROJECT, RunningService, all_running, eventually, running
 from tests.resource import RECORDS, problem
+from tests.rounds import rounds
+from tests.workload import Workload, check, more_is_acknowledged
 
 LINES = {"accept": "application/x-ndjson"}
 PATIENCE_S = 1.0
@@ -37,17 +41,15 @@ def client(service: RunningService) -> httpx.Client:
 
 
 def export(service: RunningService, query: str = "") -> bytes:
-    name = service.database.stem
     with client(service) as http:
-        response = http.get(f"/{name}{query}", headers=LINES)
+        response = http.get(f"/{service.name}{query}", headers=LINES)
     assert (response.status_code, response.headers["content-type"]) == (200, "application/x-ndjson")
     return response.content
 
 
 def store(service: RunningService, lines: bytes) -> dict[str, int]:
-    name = service.database.stem
     with client(service) as http:
-        answer = http.post(f"/{name}/batch", content=lines, headers={"content-type": "application/x-ndjson"})
+        answer = http.post(f"/{service.name}/batch", content=lines, headers={"content-type": "application/x-ndjson"})
     report: dict[str, int] = answer.json()
     assert report["rejected"] == 0, report
     return report
@@ -122,7 +124,51 @@ def documented_commands() -> list[str]:
     return commands
 
 
-@pytest.mark.skipif(shutil.which("curl") is None or shutil.which("bash") is None, reason="there is no curl")
+def run_documented(command: str, old: RunningService, new: RunningService, folder: Path) -> None:
+    """Run a command as it is documented, for these services."""
+    line = command.replace("http://localhost:8001", old.url).replace("http://new-host:8001", new.url)
+    script = ["bash", "-o", "pipefail", "-c", line.replace("users", old.name)]
+    done = subprocess.run(script, cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+with_curl = pytest.mark.skipif(
+    shutil.which("curl") is None or shutil.which("bash") is None, reason="there is no curl, or no bash"
+)
+
+
+@with_curl
+def test_the_documented_move_leads_from_sqlite_to_postgresql_and_back_byte_for_byte(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    place = Folder(tmp_path)
+    *_, move = documented_commands()
+    with all_running(place.fresh()) as old, all_running(postgres.databases()) as new, all_running(place.fresh()) as own:
+        for name in RECORDS:
+            assert store(old[name], odd_lines(name, 3_000))["created"] == 3_000
+            run_documented(move, old[name], new[name], tmp_path)
+            run_documented(move, new[name], own[name], tmp_path)
+            everything = export(old[name])
+            assert everything.count(b"\n") == 3_000
+            assert [export(new[name]), export(own[name])] == [everything] * 2
+
+
+def test_an_export_under_load_holds_what_was_acknowledged_before_and_nothing_else(databases: Databases) -> None:
+    workload = Workload("users")
+    with running("users", databases) as service:
+        with workload.sent_to(service):
+            for _ in range(rounds(3, 30)):
+                more_is_acknowledged(workload)
+                before = workload.so_far()
+                found = [json.loads(line) for line in export(service).splitlines()]
+                assert before <= {record["id"] for record in found}
+                # By id, each once.
+                assert sorted({record["id"] for record in found}) == [record["id"] for record in found]
+                assert all(record == workload.sent[record["id"]] for record in found)
+        check(service.kept, workload)
+
+
+@with_curl
 @pytest.mark.parametrize("chosen", [slice(0, 2), slice(2, 3)], ids=["backup", "move"])
 def test_the_documented_commands_take_all_records_elsewhere_byte_for_byte(tmp_path: Path, chosen: slice) -> None:
     folders = [tmp_path / name for name in ("old", "new")]
@@ -132,14 +178,7 @@ def test_the_documented_commands_take_all_records_elsewhere_byte_for_byte(tmp_pa
         for name in RECORDS:
             assert store(old[name], odd_lines(name, 3_000))["created"] == 3_000
             for command in documented_commands()[chosen]:
-                line = command.replace("http://localhost:8001", old[name].url).replace(
-                    "http://new-host:8001", new[name].url
-                )
-                script = line.replace("users", name)
-                done = subprocess.run(
-                    ["bash", "-o", "pipefail", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
-                )
-                assert (done.returncode, done.stderr) == (0, "")
+                run_documented(command, old[name], new[name], tmp_path)
             everything = export(old[name])
             assert everything.count(b"\n") == 3_000
             assert export(new[name]) == everything
