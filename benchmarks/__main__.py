@@ -5,11 +5,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from benchmarks import bulk, machine, memory, orders, report, sample, single
+from benchmarks import bulk, machine, memory, orders, postgres, report, sample, single
 from benchmarks.results import Part, keep, kept
 from benchmarks.settings import WORK, Settings
 
-PARTS = {"single": single, "orders": orders, "bulk": bulk, "memory": memory, "sample": sample}
+PARTS = {"single": single, "orders": orders, "bulk": bulk, "memory": memory, "sample": sample, "postgres": postgres}
 
 
 def main(names: Sequence[str]) -> int:

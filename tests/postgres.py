@@ -214,7 +214,9 @@ def _make_cluster(folder: Path) -> None:
 
 def _run(folder: Path, program: str, *arguments: str | Path) -> None:
     command = [_binary(program), *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False, **_unprivileged())
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=60, check=False, **_unprivileged()
+    )
     assert done.returncode == 0, done.stderr
 
 

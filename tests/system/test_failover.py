@@ -1,17 +1,22 @@
 """A PostgreSQL primary that dies and the synchronous standby that takes over: nothing acknowledged is lost."""
 
-import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
 import httpx
 import pytest
 
-from tests.postgres import PASSWORD, PostgresDatabase, PostgresDatabases, PostgresServer, postgres_running, standby_running
+from tests.postgres import (
+    PASSWORD,
+    PostgresDatabase,
+    PostgresDatabases,
+    PostgresServer,
+    postgres_running,
+    standby_running,
+)
 from tests.processes import RunningService, eventually, post, running
 from tests.workload import Workload, check, cite, more_is_acknowledged
 

@@ -90,7 +90,9 @@ def test_two_clients_that_send_the_samples_duplicates_to_two_replicas_store_none
         assert (set(stored["users"]), set(stored["products"])) in [
             ({*range(1, 10)} - {user}, {*range(1, 10)} - {product}) for user in (1, 8) for product in (1, 7)
         ]
-        outcomes = [{(each["service"], each["id"]): each["outcome"] for each in result["results"]} for _, result in runs]
+        outcomes = [
+            {(each["service"], each["id"]): each["outcome"] for each in result["results"]} for _, result in runs
+        ]
         refused = [{key for key, outcome in one.items() if outcome == "rejected"} for one in outcomes]
         assert refused[0] == refused[1]
 
