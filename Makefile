@@ -10,7 +10,7 @@ BENCH := .bench
 SOUL := 0.8.2
 AUDIT := .audit
 
-.PHONY: help run test test-faults test-mutations check audit bench format pins clean
+.PHONY: help run test test-faults test-mutations check audit bench pictures format pins clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ check: $(VENV)/test ## Check lint, format, types and import directions
 
 bench: $(VENV)/run $(BENCH)/venv/made $(BENCH)/soul-$(SOUL) ## Measure what is claimed of speed (a part of it: ONLY="single bulk")
 	$(BIN)/python -m benchmarks $(ONLY)
+
+pictures: $(VENV)/test ## Make the README's pictures anew, of a run of the sample
+	$(BIN)/python -m tests.pictures
 
 audit: $(AUDIT)/made ## Ask the OSV database (osv.dev) whether a package that is used has a known vulnerability
 	$(AUDIT)/bin/pip-audit --strict --vulnerability-service osv --disable-pip --require-hashes \

@@ -16,6 +16,9 @@ from typing import TextIO
 from tests.processes import PROJECT
 
 CLIENT = [sys.executable, str(PROJECT / "client" / "run.py")]
+# A character and its ANSI code, or 0.
+Cell = tuple[str, int]
+
 _CONTROL = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])")
 
 
@@ -78,22 +81,31 @@ class Terminal:
 
     def screen(self) -> list[str]:
         """Return the lines that a person sees."""
-        lines, row, column = [""], 0, 0
+        return ["".join(character for character, _ in line) for line in self.cells()]
+
+    def cells(self) -> list[list[Cell]]:
+        """Return the lines that a person sees, with their colours."""
+        lines: list[list[Cell]] = [[]]
+        row = column = colour = 0
         for part in re.split(r"(\x1b\[[0-9;?]*[A-Za-z]|\r|\n)", self.written):
             control = _CONTROL.fullmatch(part)
             if part == "\r":
                 column = 0
             elif part == "\n":
                 row += 1
-                lines += [""] * (row >= len(lines))
+                lines += [[]] * (row >= len(lines))
             elif control and control[2] == "A":
                 row -= int(control[1])
                 assert row >= 0
             elif control and control[2] in "KJ":
                 lines[row] = lines[row][:column]
                 lines = lines[: row + 1] if control[2] == "J" else lines
+            elif control and control[2] == "m":
+                colour = int(control[1] or 0)
             elif not control:
-                lines[row] = lines[row][:column].ljust(column) + part + lines[row][column + len(part) :]
+                blank = [(" ", 0)] * (column - len(lines[row]))
+                after = lines[row][column + len(part) :]
+                lines[row] = [*lines[row][:column], *blank, *((character, colour) for character in part), *after]
                 column += len(part)
         return lines
 

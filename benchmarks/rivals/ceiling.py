@@ -6,8 +6,7 @@ from typing import Any
 from services.chassis import service
 from services.chassis.server import run
 from services.chassis.store import Inserted
-from services.users.app import create_app
-from services.users.settings import UsersSettings
+from services.users.resource import USERS
 
 
 class _Nothing:
@@ -30,4 +29,4 @@ class _Nothing:
 if __name__ == "__main__":
     # As in a test: the service is left as it is, and gets another store.
     setattr(service, "make_store", lambda *_: _Nothing())  # noqa: B010 - a plain assignment would need two ignores
-    run(create_app, UsersSettings)
+    run(USERS)

@@ -8,22 +8,18 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
 from types import FrameType
-from typing import TypeVar
 
 import uvicorn
-from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.chassis import logs
+from services.chassis.app import create_app
 from services.chassis.errors import CannotStart
 from services.chassis.kinds import STOPPING
 from services.chassis.problems import MEDIA_TYPE, body_of
 from services.chassis.protocol import LimitedProtocol
-from services.chassis.settings import Settings
-
-Own = TypeVar("Own", bound=Settings)
+from services.chassis.resource import Resource
 
 # Longer than clients keep a connection idle (httpx: 5 s), so that it is never closed just as one uses it again.
 KEEP_ALIVE_S = 75
@@ -36,17 +32,17 @@ _OBJECTS_BETWEEN_COLLECTIONS = 20_000
 _SWITCH_INTERVAL_S = 0.00005
 
 
-def run(create_app: Callable[[Own], FastAPI], settings_type: type[Own]) -> None:
+def run(resource: Resource) -> None:
     """Serve until SIGINT or SIGTERM, then finish what was begun; exit with a message where it can't start."""
     logs.start("warning")
     # uvicorn drains and closes the app first and raises the signal again after that: the process is done, and well.
     signal.signal(signal.SIGTERM, _exit_cleanly)
     signal.signal(signal.SIGINT, _exit_cleanly)
     try:
-        settings = settings_type.from_environment(os.environ)
-        app = create_app(settings)
+        settings = resource.settings_from(os.environ)
+        app = create_app(resource, settings)
     except CannotStart as error:
-        sys.exit(f"{settings_type.__module__}: {error}")
+        sys.exit(f"{resource.name}: {error}")
     logs.start(settings.log_level)
     if settings.exit_on_stdin_eof:
         threading.Thread(target=_terminate_at_eof, daemon=True).start()

@@ -70,7 +70,7 @@ class Service:
         await self.store.open()
         try:
             open_check = self.resource.open_check or _no_check
-            async with open_check(self.metrics) as self.check:
+            async with open_check(self.settings, self.metrics) as self.check:
                 yield
         finally:
             await self.inserts.close()
@@ -159,7 +159,7 @@ def _existing(unique: Sequence[str], columns: Mapping[str, type]) -> Sequence[st
     return unique
 
 
-def _no_check(_: Metrics) -> nullcontext[Check]:
+def _no_check(_: Settings, __: Metrics) -> nullcontext[Check]:
     return nullcontext(_nothing_to_check)
 
 

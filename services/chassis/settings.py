@@ -77,11 +77,11 @@ class Settings(BaseModel):
     ] = False
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+    def from_environment(cls, environment: Mapping[str, str], **defaults: object) -> Self:
         """Read the settings, of which empty ones are none; raise `CannotStart`, naming those that are not valid."""
         values = {name: environment[name.upper()] for name in cls.model_fields if environment.get(name.upper())}
         try:
-            return cls(**values)
+            return cls.model_validate({**defaults, **values})
         except ValidationError as error:
             problems = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
             raise CannotStart(f"The environment is not valid: {problems}.") from error

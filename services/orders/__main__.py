@@ -1,8 +1,7 @@
 """Runs the orders service: python -m services.orders."""
 
 from services.chassis.server import run
-from services.orders.app import create_app
-from services.orders.settings import OrdersSettings
+from services.orders.resource import ORDERS
 
 if __name__ == "__main__":
-    run(create_app, OrdersSettings)
+    run(ORDERS)

@@ -21,8 +21,6 @@ ServiceUrls = Annotated[str, AfterValidator(_addresses)]
 class OrdersSettings(Settings):
     """The settings of the orders service."""
 
-    port: int = 8003
-    database_url: str = "sqlite:///orders.db"
     users_url: Annotated[
         ServiceUrls, Field(description="Where the users service is: one address or several, separated by commas.")
     ] = "http://127.0.0.1:8001"

@@ -1,8 +1,7 @@
 """Runs the users service: python -m services.users."""
 
 from services.chassis.server import run
-from services.users.app import create_app
-from services.users.settings import UsersSettings
+from services.users.resource import USERS
 
 if __name__ == "__main__":
-    run(create_app, UsersSettings)
+    run(USERS)

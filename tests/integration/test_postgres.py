@@ -44,8 +44,9 @@ def setting(store: Any, name: str) -> str:
 
 def test_a_service_on_sqlite_does_not_load_the_driver() -> None:
     code = (
-        "import sys; from services.users.app import create_app; from services.users.settings import UsersSettings;"
-        "create_app(UsersSettings()); print(sorted({name.partition('.')[0] for name in sys.modules} & {'psycopg'}))"
+        "import sys; from services.chassis.app import create_app; from services.users.resource import USERS;"
+        "create_app(USERS, USERS.settings_from({}));"
+        "print(sorted({name.partition('.')[0] for name in sys.modules} & {'psycopg'}))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], cwd=PROJECT, text=True) == "[]\n"
 

@@ -6,20 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
+from tests.browser import NONE_FOUND, launched
 from tests.system.faulty_disk import FaultyDisk, compiled
 
-# The browser's own calls to its maker are off, and no name and no other address leads anywhere.
-ALONE = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-]
 # How long anything may take to show; a cold browser on a busy machine is slow.
 PATIENCE_MS = 30_000
 
@@ -43,8 +34,7 @@ def disk(faulty_disk_library: Path, tmp_path: Path) -> FaultyDisk:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One browser for a module's tests: this machine's, since none is downloaded."""
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if chromium is None:
-        pytest.skip("no Chromium is on the PATH (on Debian: apt-get install chromium)")
-    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=chromium, args=ALONE) as launched:
-        yield launched
+    with launched() as browser:
+        if browser is None:
+            pytest.skip(NONE_FOUND)
+        yield browser

@@ -15,13 +15,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from services.chassis.app import create_app
 from services.chassis.store.sqlite_reads import READER_THREADS
-from services.orders.app import create_app as create_orders
-from services.orders.settings import OrdersSettings
-from services.products.app import create_app as create_products
-from services.products.settings import ProductsSettings
-from services.users.app import create_app as create_users
-from services.users.settings import UsersSettings
+from services.orders.resource import ORDERS
+from services.products.resource import PRODUCTS
+from services.users.resource import USERS
 from tests.processes import all_running, eventually, running
 from tests.resource import KINDS, RECORDS, Resource, bulk_body, client
 from tests.rounds import rounds
@@ -110,15 +108,12 @@ def test_10000_requests_of_every_kind_leave_nothing_behind(tmp_path: Path) -> No
 
 def apps(folder: Path) -> dict[str, Callable[[], FastAPI]]:
     """Return what makes each service's app; the references of orders can't be asked."""
-    urls = {f"{name}_url": f"sqlite:///{folder / name}.db" for name in ("users", "products", "orders")}
-    nobody = "http://127.0.0.1:1"
-    return {
-        "users": lambda: create_users(UsersSettings(database_url=urls["users_url"])),
-        "products": lambda: create_products(ProductsSettings(database_url=urls["products_url"])),
-        "orders": lambda: create_orders(
-            OrdersSettings(database_url=urls["orders_url"], users_url=nobody, products_url=nobody)
-        ),
+    nobody = {"USERS_URL": "http://127.0.0.1:1", "PRODUCTS_URL": "http://127.0.0.1:1"}
+    settings = {
+        each.name: each.settings_from({"DATABASE_URL": f"sqlite:///{folder / each.name}.db", **nobody})
+        for each in (USERS, PRODUCTS, ORDERS)
     }
+    return {each.name: partial(create_app, each, settings[each.name]) for each in (USERS, PRODUCTS, ORDERS)}
 
 
 async def live_once(app: FastAPI, name: str) -> int:

@@ -7,13 +7,13 @@ import pytest
 
 from client.arguments import _parser
 from services.chassis import errors, kinds
+from services.chassis.app import create_app
 from services.chassis.errors import CannotStart, ServiceError, Unavailable
 from services.chassis.metrics import Metrics
-from services.chassis.settings import Settings
-from services.orders.app import create_app
-from services.orders.settings import OrdersSettings
-from services.products.settings import ProductsSettings
-from services.users.settings import UsersSettings
+from services.chassis.resource import Resource
+from services.orders.resource import ORDERS
+from services.products.resource import PRODUCTS
+from services.users.resource import USERS
 
 PROJECT = Path(__file__).resolve().parents[2]
 SETTINGS = (PROJECT / "docs" / "settings.md").read_text()
@@ -21,13 +21,12 @@ HTTP = (PROJECT / "docs" / "http.md").read_text()
 README = (PROJECT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("kind", [UsersSettings, ProductsSettings, OrdersSettings])
-def test_every_setting_is_documented_with_its_default_and_meaning(kind: type[Settings]) -> None:
-    for name, field in kind.model_fields.items():
-        # A service that sets another default does not say again what the setting means.
-        meaning = field.description or Settings.model_fields[name].description
+@pytest.mark.parametrize("resource", [USERS, PRODUCTS, ORDERS])
+def test_every_setting_is_documented_with_its_default_and_meaning(resource: Resource) -> None:
+    for name, default in resource.settings_from({}):
+        meaning = resource.settings.model_fields[name].description
         (line,) = [line for line in SETTINGS.splitlines() if line.startswith(f"| `{name.upper()}` |")]
-        assert str(field.default).lower() in line.lower(), name
+        assert str(default).lower() in line.lower(), name
         assert meaning, name
         assert meaning.rstrip(".") in line, name
 
@@ -55,7 +54,7 @@ def test_every_error_stands_in_the_tree_that_is_drawn_above_them() -> None:
 
 
 def test_every_route_is_documented() -> None:
-    for path, methods in create_app(OrdersSettings()).openapi()["paths"].items():
+    for path, methods in create_app(ORDERS, ORDERS.settings_from({})).openapi()["paths"].items():
         for method in methods:
             call = f"{method.upper()} {path.replace('/orders', '/users')}"
             assert re.search(rf"`{re.escape(call)}[`?]", HTTP), call
