@@ -8,7 +8,7 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import accumulate, islice
 from json.encoder import encode_basestring
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -20,6 +20,7 @@ from client.json_items import LineError, json_items
 _LONGEST_LINE_BYTES = 1 << 24
 # How nearly all records begin.
 _LEADING_ID = re.compile(rb'\{"id": ?([0-9]{1,18})[,}]')
+_BREAK = re.compile(r"\r\n|[\r\n]")
 _NUMBERS = re.compile(rf"(?:{NUMBER.pattern})(?:\n(?:{NUMBER.pattern}))*")
 
 Item = TypeVar("Item")
@@ -139,15 +140,27 @@ def _csv_rows(file: Path, size: int) -> Iterator[_Portion]:
         rows = csv.reader(source, strict=True)
         try:
             columns = next(rows, [])
-            for portion in _in_portions(((rows.line_num, row) for row in rows), size):
-                cells = [row for _, row in portion if row]
+            last = rows.line_num
+            for portion in _in_portions(rows, size):
+                lines: Sequence[int] = range(last + 1, last + 1 + len(portion))
+                if rows.line_num - last != len(portion):
+                    lines = list(accumulate(map(_height, portion), initial=last))[1:]
+                if not all(portion):
+                    lines = [line for line, row in zip(lines, portion, strict=True) if row]
+                last = rows.line_num
+                cells = [row for row in portion if row]
                 yield (
-                    [line for line, row in portion if row],
+                    lines,
                     _all_at_once(columns, cells) or [_as_json(columns, row).encode() for row in cells],
                     _read_of(source),
                 )
         except csv.Error as error:
             raise LineError(rows.line_num, str(error)) from error
+
+
+def _height(row: Sequence[str]) -> int:
+    """Return how many lines the row takes; its quotes may hold line breaks."""
+    return 1 + sum(len(_BREAK.findall(cell)) for cell in row)
 
 
 def _all_at_once(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[bytes] | None:

@@ -115,6 +115,16 @@ def test_blank_lines_are_no_rows_and_are_counted(
     assert (lines(found), ids(found)) == (where, [1, 2, 3])
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_every_kind_of_line_break_within_a_csv_row_counts_once(tmp_path: Path, size: int) -> None:
+    file = tmp_path / "users.csv"
+    file.write_bytes(b'id,name,email\n1,"a\r\nb",x@y\n\n2,"c\rd\n\ne",x@y\r\n3,f,x@y\n\r\n4,"\n","\n"\n5,g,x@y\n')
+    with file.open(newline="") as source:
+        rows = csv.reader(source)
+        expected = [rows.line_num for row in rows if row][1:]
+    assert lines(list(batches_of(file, "users", size))) == expected
+
+
 def test_a_csv_row_of_many_lines_is_named_by_its_last_as_where_records_are_sent_singly(tmp_path: Path) -> None:
     found = read(tmp_path, "users.csv", 'id,name\n1,"a\nb\nc"\n2,d\n', 1)
     assert lines(found) == [4, 5]
