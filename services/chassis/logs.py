@@ -19,6 +19,8 @@ def start(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Text() if sys.stderr.isatty() else _Json())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    # It would log the address of each call, with the password that may stand in it.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def _event(record: logging.LogRecord) -> dict[str, Any]:

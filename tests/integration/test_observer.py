@@ -54,6 +54,17 @@ def test_an_event_is_one_line_and_holds_neither_bodies_nor_queries(tmp_path: Pat
     assert "s3cret" not in json.dumps(found)
 
 
+def test_a_password_in_the_address_of_another_service_is_not_logged(tmp_path: Path) -> None:
+    with running("users", tmp_path) as users, running("products", tmp_path) as products:
+        urls = {"USERS_URL": users.url.replace("//", "//bob:s3cret@"), "PRODUCTS_URL": products.url}
+        with running("orders", tmp_path, LOG_LEVEL="info", **urls) as orders:
+            order = {"user_id": 1, "product_id": 1, "quantity": 1}
+            assert httpx.post(f"{orders.url}/orders", json=order, trust_env=False).status_code == 422
+            found = events(orders)
+    assert [event["path"] for event in found if event["event"] == "request"] == ["/orders"]
+    assert "s3cret" not in json.dumps(found)
+
+
 def test_by_default_only_what_is_wrong_is_logged(tmp_path: Path) -> None:
     with running("users", tmp_path) as users:
         assert httpx.post(f"{users.url}/users", json=USER, trust_env=False).status_code == 201
