@@ -58,3 +58,8 @@ def test_what_newcomers_read_fits_a_terminal(page: str) -> None:
     lines = (PROJECT / page).read_text().splitlines()
     # Rows of tables and commands can't be broken.
     assert [line for line in lines if len(line) > 125 and not line.startswith(("|", "    ", "curl", "<"))] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_no_page_holds_what_a_merge_left_undecided(page: Path) -> None:
+    assert not re.search(r"^(<{7}|={7}|>{7})", page.read_text(), re.MULTILINE)
