@@ -89,9 +89,10 @@ def compare_batch(service: Service, client: httpx.Client, sent: Mapping[int, byt
 
     Raises `Unreadable`.
     """
-    stored = service.records(list(sent), client)
+    ids = sorted(sent)
+    stored = service.records(ids, client)
     # The same bytes in the same order are the same records, and most often they are the same bytes.
-    written = b"".join(sent.values())
+    written = b"".join(map(sent.__getitem__, ids))
     if stored == written or stored == _without_spaces(written):
         return []
     acknowledged = {record_id: normal(record_id, line) for record_id, line in sent.items()}

@@ -142,7 +142,7 @@ class Service:
         return count
 
     def records(self, ids: Sequence[int], client: httpx.Client | None = None) -> bytes:
-        """Return the stored records with those ids, in that order, a line of JSON each; raise `Unreadable` if not."""
+        """Return the stored records with those ids, ascending, a line of JSON each; raise `Unreadable` if not."""
         accept = {"accept": _NDJSON}
         try:
             return self._read("POST", f"/{self.name}/lookup", client, json={"ids": ids}, headers=accept)

@@ -61,7 +61,7 @@ def _add_lookup(app: FastAPI, service: Service) -> None:
         tags=[name],
         summary="Ask which ids do not exist",
         description="Many ids in one request; the answer names those that no record has, ascending, each once. With"
-        " `Accept: application/x-ndjson` it is the records that do exist, in that order, a line of JSON each.",
+        " `Accept: application/x-ndjson` it is the records that do exist, by id, a line of JSON each.",
         responses={
             200: found,
             **answers(*refusals(max_bytes), raised_by(lambda: parser.from_value({"ids": ["1", 0]})), *_READ_ERRORS),

@@ -79,11 +79,11 @@ def test_a_lookup_gives_the_records_themselves_to_those_who_accept_lines(resourc
     resource.bulk("application/x-ndjson", records)
     response = resource.http.post(
         f"{resource.path}/lookup",
-        json={"ids": [new_id + 2, new_id, new_id + 3]},
+        json={"ids": [new_id + 2, new_id, new_id + 3, new_id]},
         headers={"accept": "application/x-ndjson"},
     )
     assert (response.status_code, response.headers["content-type"]) == (200, "application/x-ndjson")
-    assert [json.loads(line) for line in response.text.splitlines()] == [records[2], records[0]]
+    assert [json.loads(line) for line in response.text.splitlines()] == [records[0], records[2]]
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ class Store(Protocol):
         """Return up to `limit` records with an id above `after` and those values, by id."""
 
     async def ndjson(self, ids: Sequence[int]) -> bytes:
-        """Return the records with those ids, each a line of JSON with its columns in order, in the order of the ids."""
+        """Return the records with those ids, each a line of JSON with its columns in order, by id, each once."""
 
     def export(self, after: int, limit: int | None, equal: Mapping[str, Any]) -> AsyncGenerator[bytes]:
         """Yield the records that `page` would return, all of them without a limit, as `ndjson` writes them, by id.

@@ -39,6 +39,8 @@ class PostgresStore(PostgresReads):
         self._holders = PostgresHolders(table, columns, unique)
         self._writer = self._new_session(WRITING, _COMMIT_PATIENCE_S)
         self._worker = Worker(f"{table}-writer")
+        # Most often all ids of a batch are free, or it is one of many that are sent once more.
+        self._ids_were_taken = False
 
     async def open(self) -> None:
         """Connect and make the table; raise `CannotStart` where that fails, or where the server may lose records."""
@@ -81,14 +83,16 @@ class PostgresStore(PostgresReads):
         return await self._worker.do(lambda: self._guarded(lambda: self._insert(records)))
 
     def _insert(self, records: Sequence[Record]) -> Inserted:
-        insertion = Insertion(self._rows, self._holders, records)
+        insertion = Insertion(self._rows, self._holders, records, looks_first=self._ids_were_taken)
         for _ in range(_COMMITS):
             try:
-                return self._writer.run(insertion.attempt)
+                inserted = self._writer.run(insertion.attempt)
             except InDoubt as doubt:
-                decided = doubt.decided
-            if self._was_committed(insertion, decided):
-                return decided.inserted
+                if not self._was_committed(insertion, doubt.decided):
+                    continue
+                inserted = doubt.decided.inserted
+            self._ids_were_taken = bool(inserted.others)
+            return inserted
         raise StoreUnavailable("The database did not commit; nothing was stored.")
 
     def _was_committed(self, insertion: Insertion, decided: Decided) -> bool:

@@ -26,16 +26,17 @@ class InDoubt(Exception):
 class Insertion:
     """One batch, and what has been learned of it so far."""
 
-    def __init__(self, table: PostgresTable, holders: PostgresHolders, records: Sequence[Record]) -> None:
-        """Take the batch; nothing is asked or written yet."""
+    def __init__(
+        self, table: PostgresTable, holders: PostgresHolders, records: Sequence[Record], *, looks_first: bool
+    ) -> None:
+        """Take the batch, and whether to look which ids are taken before any is added; nothing is done yet."""
         self._table = table
         self._holders = holders
         self._records = records
         # Ids keep themselves apart. What has other ids and the same values is kept apart by the database only where it
         # has to make all transactions come out as if they had been one after the other.
         self._kind = "SERIALIZABLE" if holders else "READ COMMITTED"
-        # Most often all ids are free, and which are not is asked once one turns out not to be.
-        self._looks_first = bool(holders)
+        self._looks_first = looks_first or bool(holders)
 
     def attempt(self, db: Connection) -> Inserted:
         """Decide what becomes of each record, add what is to be created, and commit.
@@ -46,7 +47,7 @@ class Insertion:
         """
         with transaction(db, self._kind, self._table.greatest_id_sql) as (greatest_id,):
             decided = self._decided(db, greatest_id)
-            if self._table.add(db, decided.rows) < len(decided.rows):
+            if not self._table.add(db, decided.rows):
                 self._looks_first = True
                 # What a serializable transaction is told where another was faster.
                 raise SerializationFailure("An id was taken meanwhile.")
@@ -88,7 +89,7 @@ class Insertion:
         rows = {row["id"]: as_stored(row) for row in decided.rows}
         with transaction(db, "READ COMMITTED", "SELECT 1"):
             # Adding it again, for a moment, waits until the lost transaction has ended, wherever it is still at work.
-            added = self._table.add(db, decided.rows)
+            added = self._table.add_free(db, decided.rows)
             if not added and self._table.held(db, list(rows)) == rows:
                 self._table.hold(db, decided.rows[0]["id"])
                 commit(db)

@@ -15,6 +15,7 @@ from services.chassis.store.decision import as_stored
 from services.chassis.store.postgres_connection import READING, Connection, address_of
 from services.chassis.store.postgres_errors import refusal_of
 from services.chassis.store.postgres_session import Session
+from services.chassis.store.postgres_table import bigint_array
 
 Answer = TypeVar("Answer")
 
@@ -39,10 +40,7 @@ class PostgresReads:
         # kept. One row with everything, so that Python's global lock is taken back once and not for each record.
         members = " || ','".join(f" || '\"{name}\":' || {_json_of(name, kind)}" for name, kind in columns.items())
         self._line = f"'{{'{members} || E'}}\\n'"
-        self._ndjson_sql = (
-            f"SELECT coalesce(string_agg({self._line}, '' ORDER BY place), '')"
-            f" FROM unnest(%b::bigint[]) WITH ORDINALITY AS wanted(id, place) JOIN {table} USING (id)"
-        )
+        self._ndjson_sql = f"SELECT coalesce(string_agg({self._line}, '' ORDER BY id), '') FROM {table} WHERE id"
         self._reader_threads = ThreadPoolExecutor(READER_THREADS, thread_name_prefix=f"{table}-reader")
         self._sessions: list[Session] = []
         self._idle: list[Session] = []
@@ -82,8 +80,14 @@ class PostgresReads:
         return [self._row(values) for values in await self._fetch(sql, _values_of(after, limit, equal))]
 
     async def ndjson(self, ids: Sequence[int]) -> bytes:
-        """Return the records with those ids, each a line of JSON, in the order of the ids."""
-        ((lines,),) = await self._fetch(self._ndjson_sql, (list(ids),))
+        """Return the records with those ids, each a line of JSON, by id, each once."""
+        wanted = sorted(set(ids))
+        # Most often there is no gap between them: then the ends say as much, in less than two thirds of the time.
+        if wanted and wanted[-1] - wanted[0] == len(wanted) - 1:
+            found = self._fetch(f"{self._ndjson_sql} BETWEEN %b::bigint AND %b::bigint", (wanted[0], wanted[-1]))
+        else:
+            found = self._fetch(f"{self._ndjson_sql} = ANY(%t::bigint[])", (bigint_array(wanted),))
+        ((lines,),) = await found
         return str(lines).encode()
 
     async def export(self, after: int, limit: int | None, equal: Mapping[str, Any]) -> AsyncGenerator[bytes]:
@@ -124,10 +128,10 @@ class PostgresReads:
     async def missing(self, ids: Sequence[int]) -> list[int]:
         """Return those of the ids that no record has, ascending, each once."""
         sql = (
-            f"SELECT DISTINCT wanted.id FROM unnest(%b::bigint[]) AS wanted(id)"
+            f"SELECT DISTINCT wanted.id FROM unnest(%t::bigint[]) AS wanted(id)"
             f" WHERE NOT EXISTS (SELECT 1 FROM {self._table} WHERE {self._table}.id = wanted.id) ORDER BY wanted.id"
         )
-        return [record_id for (record_id,) in await self._fetch(sql, (list(ids),))]
+        return [record_id for (record_id,) in await self._fetch(sql, (bigint_array(ids),))]
 
     async def count(self) -> int:
         """Return how many records there are."""

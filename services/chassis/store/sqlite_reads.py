@@ -55,8 +55,8 @@ class SqliteReads:
         return [self._row(values) for values in rows]
 
     async def ndjson(self, ids: Sequence[int]) -> bytes:
-        """Return the records with those ids, each a line of JSON, in the order of the ids."""
-        ((lines,),) = await self._fetch(self._ndjson_sql, (to_json(list(ids)).decode(),))
+        """Return the records with those ids, each a line of JSON, by id, each once."""
+        ((lines,),) = await self._fetch(self._ndjson_sql, (to_json(sorted(set(ids))).decode(),))
         return bytes(lines or b"")
 
     async def export(self, after: int, limit: int | None, equal: Mapping[str, Any]) -> AsyncGenerator[bytes]:
