@@ -20,6 +20,10 @@ from tests.postgres import PASSWORD, PostgresDatabase, PostgresServer
 from tests.processes import PROJECT, eventually
 from tests.severed import severed
 
+# With these a batch is large enough for COPY; their ids are in nobody's way.
+MORE: list[Any] = [{"id": number, "name": "more", "price": "1.00"} for number in range(10_000, 10_300)]
+few_and_many = pytest.mark.parametrize("more", [[], MORE], ids=["few", "many"])
+
 
 @pytest.fixture
 def things(postgres: PostgresServer) -> PostgresDatabase:
@@ -155,21 +159,22 @@ def test_a_full_disk_is_told_apart() -> None:
     assert isinstance(refusal_of(psycopg.errors.ReadOnlySqlTransaction()), StoreUnavailable)
 
 
+@few_and_many
 @pytest.mark.parametrize(
     ("ending", "price", "outcome"),
     [("ROLLBACK", "1.00", "created"), ("COMMIT", "1.00", "unchanged"), ("COMMIT", "2.00", "conflict")],
 )
 def test_what_another_transaction_is_about_to_take_is_waited_for(
-    things: PostgresDatabase, ending: str, price: str, outcome: str
+    things: PostgresDatabase, ending: str, price: str, outcome: str, more: list[Any]
 ) -> None:
     async def use(store: Any) -> None:
         with psycopg.connect(things.url, autocommit=True) as other:
             other.execute("BEGIN")
             other.execute(f"INSERT INTO things VALUES (5, 'a', '{price}')")
-            inserted = asyncio.create_task(store.insert([thing(5), thing(4)]))
+            inserted = asyncio.create_task(store.insert([thing(5), thing(4), *more]))
             await asyncio.to_thread(eventually, lambda: waiting(things) == 1)
             other.execute(ending)
-        assert outcomes(await inserted) == [outcome, "created"]
+        assert outcomes(await inserted) == [outcome, "created", *["created"] * len(more)]
 
     with_store(things, use)
 
@@ -180,18 +185,19 @@ def waiting(database: PostgresDatabase) -> int:
     return int(database.rows(sql)[0][0])
 
 
-def test_one_of_two_that_wait_for_each_other_begins_again(things: PostgresDatabase) -> None:
+@few_and_many
+def test_one_of_two_that_wait_for_each_other_begins_again(things: PostgresDatabase, more: list[Any]) -> None:
     async def use(store: Any) -> None:
         with psycopg.connect(things.url, autocommit=True) as other:
             # The other would rather wait until the store's session finds out.
             other.execute("SET deadlock_timeout = '1min'")
             other.execute("BEGIN")
             other.execute("INSERT INTO things VALUES (9, 'a', '1.00')")
-            inserted = asyncio.create_task(store.insert([thing(5), thing(9), thing(10)]))
+            inserted = asyncio.create_task(store.insert([thing(5), thing(9), thing(10), *more]))
             await asyncio.to_thread(eventually, lambda: waiting(things) == 1)
             await asyncio.to_thread(other.execute, "INSERT INTO things VALUES (5, 'other', '1.00')")
             other.execute("COMMIT")
-        assert outcomes(await inserted) == ["conflict", "unchanged", "created"]
+        assert outcomes(await inserted) == ["conflict", "unchanged", "created", *["created"] * len(more)]
 
     with_store(things, use)
 
@@ -217,14 +223,16 @@ def through(things: PostgresDatabase, choose: Break, batches: list[list[dict[str
         return found
 
 
+@few_and_many
 @pytest.mark.parametrize("how", ["before", "after"])
 def test_a_batch_whose_commit_or_its_answer_is_lost_is_stored_once_and_acknowledged(
-    things: PostgresDatabase, how: str
+    things: PostgresDatabase, how: str, more: list[Any]
 ) -> None:
     with_store(things, nothing)
-    (inserted,) = through(things, lambda commits: how if commits == 0 else None, [[thing(7), thing(8)]])
-    assert inserted == Inserted([7, 8], {})
-    assert things.rows("SELECT id FROM things ORDER BY id") == [(7,), (8,)]
+    batch = [thing(7), thing(8), *more]
+    (inserted,) = through(things, lambda commits: how if commits == 0 else None, [batch])
+    assert inserted == Inserted([record["id"] for record in batch], {})
+    assert things.rows("SELECT id FROM things ORDER BY id") == [(record["id"],) for record in batch]
 
 
 def test_a_record_without_an_id_is_created_after_a_commit_that_was_not_made(things: PostgresDatabase) -> None:
@@ -248,7 +256,7 @@ def test_replicas_assign_each_id_once(things: PostgresDatabase) -> None:
         stores = [make_store(things.url, "things", COLUMNS) for _ in range(3)]
         for store in stores:
             await store.open()
-        batches = [store.insert([thing()] * size) for size in range(1, 20) for store in stores]
+        batches = [store.insert([thing()] * size) for size in (*range(1, 20), 300) for store in stores]
         ids = [record_id for inserted in await asyncio.gather(*batches) for record_id in inserted.ids]
         for store in stores:
             await store.close()
@@ -259,15 +267,18 @@ def test_replicas_assign_each_id_once(things: PostgresDatabase) -> None:
     assert things.rows("SELECT count(*) FROM things") == [(len(ids),)]
 
 
-def test_of_what_replicas_insert_at_the_same_moment_each_value_is_stored_once(things: PostgresDatabase) -> None:
+@pytest.mark.parametrize("size", [20, 300])
+def test_of_what_replicas_insert_at_the_same_moment_each_value_is_stored_once(
+    things: PostgresDatabase, size: int
+) -> None:
     async def scenario() -> list[Inserted]:
         stores = [make_store(things.url, "things", COLUMNS, ["name"]) for _ in range(2)]
         found: list[Inserted] = []
         for store in stores:
             await store.open()
-        for start in range(0, 600, 20):
+        for start in range(0, 600, size):
             # The same values, under ids that are in nobody's way.
-            batches = [[thing(first + n, f"n{n}") for n in range(start, start + 20)] for first in (1, 1_001)]
+            batches = [[thing(first + n, f"n{n}") for n in range(start, start + size)] for first in (1, 1_001)]
             found += await asyncio.gather(*(store.insert(batch) for store, batch in zip(stores, batches, strict=True)))
         for store in stores:
             await store.close()
@@ -276,3 +287,19 @@ def test_of_what_replicas_insert_at_the_same_moment_each_value_is_stored_once(th
     found = Counter(outcome for inserted in asyncio.run(scenario()) for outcome in outcomes(inserted))
     assert found == {"created": 600, "duplicate": 600}
     assert things.rows("SELECT count(*), count(DISTINCT name) FROM things") == [(600, 600)]
+
+
+def test_of_large_batches_that_are_sent_again_a_server_logs_one(
+    postgres: PostgresServer, things: PostgresDatabase
+) -> None:
+    batches = [[thing(number) for number in range(first, first + 500)] for first in range(1, 5_001, 500)]
+
+    async def use(store: Any) -> None:
+        for outcome in ("created", "unchanged"):
+            for batch in batches:
+                assert outcomes(await store.insert(batch)) == [outcome] * 500
+
+    before = postgres.log().count("duplicate key")
+    with_store(things, use)
+    # The first that was there before; from then on it is looked at before, until one is new again.
+    assert postgres.log().count("duplicate key") == before + 1

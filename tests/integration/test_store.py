@@ -1,6 +1,7 @@
 """The stores with real databases: what is stored, what is visible when, and what SQLite's refuses to open."""
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import closing
@@ -92,6 +93,37 @@ def test_records_are_given_as_lines_of_json_by_id(databases: Databases) -> None:
         lines = b'{"id":1,"name":"\xc3\xa9","price":1234567.00}\n{"id":3,"name":"say \\"hi\\"\\n","price":0.10}\n'
         assert await store.ndjson([3, 4, 1, 3]) == lines
         assert await store.ndjson([7]) == b""
+
+    with_store(databases.of("things"), use)
+
+
+@pytest.mark.parametrize("more", [0, 300])
+def test_every_text_is_kept_as_it_is(databases: Databases, more: int) -> None:
+    texts = [
+        "",
+        "\\",
+        "\\N",
+        "\\.",
+        "\\t",
+        "a\tb",
+        "\n",
+        "\r",
+        "\r\n",
+        "NULL",
+        '"',
+        "'",
+        "{,}",
+        "\x01\x7f",
+        "é\u2028😀",
+        " ",
+    ]
+
+    async def use(store: Store) -> None:
+        await store.insert([thing(place, text) for place, text in enumerate(texts * 2 + ["more"] * more, 1)])
+        assert [row["name"] for row in await store.page(0, 2 * len(texts), {})] == texts * 2
+        lines = (await store.ndjson(range(1, len(texts) + 1))).splitlines()
+        assert [json.loads(line)["name"] for line in lines] == texts
+        assert await store.count() == 2 * len(texts) + more
 
     with_store(databases.of("things"), use)
 
