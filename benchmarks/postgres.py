@@ -14,13 +14,13 @@ import psycopg
 from benchmarks.commands import client_command, run
 from benchmarks.report import table
 from benchmarks.results import Part, Values
-from benchmarks.rows import folder_of, users_csv
+from benchmarks.rows import folder_of, users_csv, users_ndjson
 from benchmarks.servers import Server, fresh_folder, service
 from benchmarks.settings import WORK, Settings
 from benchmarks.wrk import Posts, drive
 
 SQLITE, ONE, TWO = "SQLite", "PostgreSQL, one process", "PostgreSQL, two processes"
-COPY, CLIENT = "psql \\copy", "client, PostgreSQL"
+COPY, NDJSON, CSV = "psql \\copy", "client, users as NDJSON", "client, users as CSV"
 _CONNECTIONS = 64
 # With ids, as the client sends them: replicas that assign them write one after the other.
 _USERS = Posts("/users", '{"id": %d, "name": "Ada Lovelace", "email": "ada%d@example.com"}')
@@ -35,16 +35,18 @@ def measure(settings: Settings, part: Part) -> None:
     if not url or not shutil.which("psql"):
         print("  left out: POSTGRES_URL names no server, or psql is not installed")
         return
-    data = folder_of("users", "csv", users_csv(settings.rows), settings.rows)
+    csv = folder_of("users", "csv", users_csv(settings.rows), settings.rows)
+    ndjson = folder_of("users", "ndjson", users_ndjson(settings.rows), settings.rows)
     for _ in range(settings.turns):
         with fresh_folder() as folder, service("users", folder) as server:
             turn = {SQLITE: _single(SQLITE, [server], settings.seconds, part)}
         for name, processes in {ONE: 1, TWO: 2}.items():
             with _on_postgres(url, processes) as servers:
                 turn[name] = _single(name, servers, settings.seconds, part)
-        part.turns.append(
-            turn | {COPY: _copy(url, data, settings.rows, part), CLIENT: _client(url, data, part, settings)}
-        )
+        turn[COPY] = _copy(url, csv, settings.rows, part)
+        for name, data in {NDJSON: ndjson, CSV: csv}.items():
+            turn[name] = _client(name, url, data, settings.rows, part)
+        part.turns.append(turn)
 
 
 @contextmanager
@@ -95,13 +97,13 @@ def _copy(url: str, data: Path, rows: int, part: Part) -> Values:
     return {"rate": rows / found["seconds"], "p99_ms": 0.0}
 
 
-def _client(url: str, data: Path, part: Part, settings: Settings) -> Values:
+def _client(name: str, url: str, data: Path, rows: int, part: Part) -> Values:
     with _on_postgres(url, 1) as (users,), fresh_folder() as folder, ExitStack() as stack:
-        others = {name: stack.enter_context(service(name, folder)) for name in ("products", "orders")}
+        others = {other: stack.enter_context(service(other, folder)) for other in ("products", "orders")}
         found = run(client_command({"users": users, **others}, data))
-        part.expect(not found["status"] and users.count("users") == settings.rows, "the client did not store the file")
-    print(f"  {CLIENT}: {settings.rows / found['seconds']:,.0f} rows/s", flush=True)
-    return {"rate": settings.rows / found["seconds"], "p99_ms": 0.0}
+        part.expect(not found["status"] and users.count("users") == rows, "the client did not store the file")
+    print(f"  {name}: {rows / found['seconds']:,.0f} rows/s", flush=True)
+    return {"rate": rows / found["seconds"], "p99_ms": 0.0}
 
 
 def blocks(part: Part) -> dict[str, str]:
@@ -115,7 +117,7 @@ def blocks(part: Part) -> dict[str, str]:
         ]
         for name in (SQLITE, ONE, TWO)
     ]
-    bulk = [[name, f"{part.median(name, 'rate'):,.0f}", part.ratio(name, COPY, "rate")] for name in (COPY, CLIENT)]
+    bulk = [[name, f"{part.median(name, 'rate'):,.0f}", part.ratio(name, COPY, "rate")] for name in (COPY, NDJSON, CSV)]
     return {
         "postgres-single": table([f"connections: {_CONNECTIONS}", "requests/s", f"ratio to {SQLITE}", "p99"], single),
         "postgres-bulk": table(["", "rows/s", f"ratio to {COPY}"], bulk),

@@ -148,10 +148,17 @@ MUTATIONS = (
     ),
     Mutation(
         "PostgreSQL: what a replica has taken meanwhile is not acknowledged",
-        f"{_STORE}/postgres_insert.py",
-        "if self._table.add(db, decided.rows) < len(decided.rows):",
-        "if self._table.add(db, decided.rows) < 0:",
+        f"{_STORE}/postgres_table.py",
+        "return self.add_free(db, rows) == len(rows)",
+        "return self.add_free(db, rows) >= 0",
         "tests/integration/test_postgres.py",
+    ),
+    Mutation(
+        "PostgreSQL: no text is taken for an escape or the end of a row",
+        f"{_STORE}/postgres_copy.py",
+        "if any(chr(special) in together for special in _ESCAPED):",
+        "if False:",
+        "tests/integration/test_store.py",
     ),
     Mutation(
         "PostgreSQL: what is unique is so across replicas",
