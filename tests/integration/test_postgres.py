@@ -87,6 +87,16 @@ def test_a_server_that_is_told_later_not_to_wait_changes_nothing_for_a_session(
     with_store(things, use)
 
 
+def test_a_server_gives_up_a_writer_that_has_vanished_within_seconds(things: PostgresDatabase) -> None:
+    async def use(store: Any) -> None:
+        idle_s, interval_s, count = (
+            int(setting(store, f"tcp_keepalives_{name}")) for name in ("idle", "interval", "count")
+        )
+        assert 0 < idle_s + interval_s * count <= 10
+
+    with_store(things, use)
+
+
 def test_the_table_validates_nothing(things: PostgresDatabase) -> None:
     with_store(things, nothing)
     columns = (

@@ -26,8 +26,17 @@ _DEFAULTS = {
     "application_name": "parallel-insert",
 }
 # For those who write: who waits for another transaction gives up, and the server gives up a session that falls silent
-# within one. A commit has no timeout: one that waits for a standby and is cut short would be called done.
-WRITING = {"lock_timeout": "2000", "idle_in_transaction_session_timeout": "10000", "statement_timeout": "0"}
+# within one. In the middle of COPY that does not count as silence, and whoever has vanished there without a word would
+# keep its ids from others for hours: so the server asks whether it is still there. A commit has no timeout: one that
+# waits for a standby and is cut short would be called done.
+WRITING = {
+    "lock_timeout": "2000",
+    "idle_in_transaction_session_timeout": "10000",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "1",
+    "tcp_keepalives_count": "5",
+    "statement_timeout": "0",
+}
 # For those who read; exports may be silent for long.
 READING = {"statement_timeout": "30000"}
 
