@@ -313,3 +313,18 @@ def test_of_large_batches_that_are_sent_again_a_server_logs_one(
     with_store(things, use)
     # The first that was there before; from then on it is looked at before, until one is new again.
     assert postgres.log().count("duplicate key") == before + 1
+
+
+@few_and_many
+def test_what_a_trigger_leaves_out_is_not_acknowledged(things: PostgresDatabase, more: list[Any]) -> None:
+    async def use(store: Any) -> None:
+        things.rows(
+            "CREATE FUNCTION left_out() RETURNS trigger LANGUAGE plpgsql AS"
+            " 'BEGIN IF NEW.id = 5 THEN RETURN NULL; END IF; RETURN NEW; END'"
+        )
+        things.rows("CREATE TRIGGER leaves_out BEFORE INSERT ON things FOR EACH ROW EXECUTE FUNCTION left_out()")
+        with pytest.raises(StoreUnavailable):
+            await store.insert([thing(4), thing(5), *more])
+
+    with_store(things, use)
+    assert things.rows("SELECT count(*) FROM things") == [(0,)]

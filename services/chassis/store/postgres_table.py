@@ -41,11 +41,13 @@ class PostgresTable:
         if len(rows) < _ENOUGH_TO_COPY:
             return self.add_free(db, rows) == len(rows)
         try:
-            with db.cursor() as cursor, cursor.copy(self._copy_sql) as copy:
-                copy.write(copy_text(self._columns_of(rows)))
+            with db.cursor() as cursor:
+                with cursor.copy(self._copy_sql) as copy:
+                    copy.write(copy_text(self._columns_of(rows)))
+                # A trigger of someone else's may leave rows out.
+                return cursor.rowcount == len(rows)
         except UniqueViolation:
             return False
-        return True
 
     def add_free(self, db: Connection, rows: Sequence[Record]) -> int:
         """Add the rows whose ids are free; return how many."""
