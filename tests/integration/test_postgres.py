@@ -328,3 +328,20 @@ def test_what_a_trigger_leaves_out_is_not_acknowledged(things: PostgresDatabase,
 
     with_store(things, use)
     assert things.rows("SELECT count(*) FROM things") == [(0,)]
+
+
+@few_and_many
+def test_what_an_index_of_someone_elses_refuses_is_not_tried_for_long(
+    postgres: PostgresServer, things: PostgresDatabase, more: list[Any]
+) -> None:
+    async def use(store: Any) -> None:
+        things.rows("CREATE UNIQUE INDEX by_name ON things (name)")
+        await store.insert([thing(1, "n")])
+        before = postgres.log().count("duplicate key")
+        with pytest.raises(StoreUnavailable):
+            await store.insert([thing(2, "n"), *({**record, "name": str(record["id"])} for record in more)])
+        # By COPY, where they are many, and once more by what can tell whose index it is.
+        assert postgres.log().count("duplicate key") == before + 1 + bool(more)
+
+    with_store(things, use)
+    assert things.rows("SELECT id FROM things") == [(1,)]

@@ -37,6 +37,8 @@ class Insertion:
         # has to make all transactions come out as if they had been one after the other.
         self._kind = "SERIALIZABLE" if holders else "READ COMMITTED"
         self._looks_first = looks_first or bool(holders)
+        # Until one fails: an id was taken, or an index of someone else's refuses a row. INSERT tells them apart.
+        self._by_copy = True
 
     def attempt(self, db: Connection) -> Inserted:
         """Decide what becomes of each record, add what is to be created, and commit.
@@ -47,8 +49,8 @@ class Insertion:
         """
         with transaction(db, self._kind, self._table.greatest_id_sql) as (greatest_id,):
             decided = self._decided(db, greatest_id)
-            if not self._table.add(db, decided.rows):
-                self._looks_first = True
+            if not self._table.add(db, decided.rows, by_copy=self._by_copy):
+                self._looks_first, self._by_copy = True, False
                 # What a serializable transaction is told where another was faster.
                 raise SerializationFailure("An id was taken meanwhile.")
             if not decided.rows:

@@ -36,9 +36,12 @@ class PostgresTable:
         # Needs what an insert needs: a server that takes writes, the right to write, and no one who locks the table.
         self._nothing_sql = f"INSERT INTO {table} (id) SELECT id FROM {table} WHERE false"
 
-    def add(self, db: Connection, rows: Sequence[Record]) -> bool:
-        """Add the rows, and tell whether all their ids were free; if not, the transaction can only be taken back."""
-        if len(rows) < _ENOUGH_TO_COPY:
+    def add(self, db: Connection, rows: Sequence[Record], *, by_copy: bool) -> bool:
+        """Add the rows, and tell whether all their ids were free; if not, the transaction can only be taken back.
+
+        By COPY, where that is wanted and they are many.
+        """
+        if not by_copy or len(rows) < _ENOUGH_TO_COPY:
             return self.add_free(db, rows) == len(rows)
         try:
             with db.cursor() as cursor:
