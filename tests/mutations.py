@@ -154,6 +154,13 @@ MUTATIONS = (
         "tests/integration/test_postgres.py",
     ),
     Mutation(
+        "PostgreSQL: what a trigger leaves out is not acknowledged",
+        f"{_STORE}/postgres_table.py",
+        "return cursor.rowcount == len(rows)",
+        "return True",
+        "tests/integration/test_postgres.py",
+    ),
+    Mutation(
         "PostgreSQL: no text is taken for an escape or the end of a row",
         f"{_STORE}/postgres_copy.py",
         "if any(chr(special) in together for special in _ESCAPED):",

@@ -11,9 +11,10 @@ _COMMIT = b"COMMIT\0"
 
 @dataclass
 class Severed:
-    """Where it listens, and which commits it breaks at."""
+    """Where it listens, and which commits it breaks at, or which of what holds other bytes."""
 
     port: int
+    at: bytes
     # Asked at each commit; told how many came before.
     choose: Callable[[int], str | None] = lambda _: None
     commits: int = 0
@@ -30,10 +31,10 @@ class Severed:
 
 
 @contextmanager
-def severed(server_port: int) -> Iterator[Severed]:
+def severed(server_port: int, at: bytes = _COMMIT) -> Iterator[Severed]:
     """Yield a way to the server on this machine with that port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        way = Severed(listener.getsockname()[1])
+        way = Severed(listener.getsockname()[1], at)
         threading.Thread(target=_accept, args=(listener, server_port, way), daemon=True).start()
         yield way
         # Who waits in accept is woken.
@@ -52,7 +53,7 @@ def _accept(listener: socket.socket, server_port: int, way: Severed) -> None:
 def _forth(near: socket.socket, far: socket.socket, way: Severed) -> None:
     with suppress(OSError):
         while data := near.recv(1 << 16):
-            how = way.next_break() if _COMMIT in data else None
+            how = way.next_break() if way.at in data else None
             if how:
                 # From now on nothing comes back.
                 near.shutdown(socket.SHUT_RDWR)

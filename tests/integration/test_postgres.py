@@ -215,9 +215,11 @@ def test_one_of_two_that_wait_for_each_other_begins_again(things: PostgresDataba
 Break = Callable[[int], str | None]
 
 
-def through(things: PostgresDatabase, choose: Break, batches: list[list[dict[str, object]]]) -> list[Any]:
-    """Insert the batches over a way that breaks at those commits; return what became of each."""
-    with severed(things.server.port) as way:
+def through(
+    things: PostgresDatabase, choose: Break, batches: list[list[dict[str, object]]], at: bytes = b"COMMIT\0"
+) -> list[Any]:
+    """Insert the batches over a way that breaks at those commits, or what else is sent; return what became of each."""
+    with severed(things.server.port, at) as way:
         store = make_store(things.server.url(things.name, way.port), "things", COLUMNS)
 
         async def scenario() -> list[Any]:
@@ -243,6 +245,19 @@ def test_a_batch_whose_commit_or_its_answer_is_lost_is_stored_once_and_acknowled
     (inserted,) = through(things, lambda commits: how if commits == 0 else None, [batch])
     assert inserted == Inserted([record["id"] for record in batch], {})
     assert things.rows("SELECT id FROM things ORDER BY id") == [(record["id"],) for record in batch]
+
+
+@pytest.mark.parametrize("how", ["before", "after"])
+@pytest.mark.parametrize("at", [b" FROM STDIN", b"\tmiddle\t"], ids=["begin", "middle"])
+def test_a_batch_whose_connection_breaks_in_its_copy_is_stored_once_and_acknowledged(
+    things: PostgresDatabase, at: bytes, how: str
+) -> None:
+    with_store(things, nothing)
+    # More than goes into one piece, and several pieces are of its middle.
+    batch = [thing(number, "middle" if 3_000 < number < 6_000 else "n" * 30) for number in range(1, 8_001)]
+    (inserted,) = through(things, lambda came_before: how if came_before == 0 else None, [batch], at)
+    assert inserted == Inserted(list(range(1, 8_001)), {})
+    assert things.rows("SELECT count(*), min(id), max(id) FROM things") == [(8_000, 1, 8_000)]
 
 
 def test_a_record_without_an_id_is_created_after_a_commit_that_was_not_made(things: PostgresDatabase) -> None:
