@@ -111,6 +111,9 @@ def _unwritable(option: str, file: str | None) -> Iterator[str]:
 
 
 def _contradictory(given: argparse.Namespace) -> Iterator[str]:
+    files = [os.path.realpath(file) for file in (given.json, given.report) if file and file != "-"]
+    if len(set(files)) < len(files):
+        yield "--json and --report name the same file"
     if given.unique and not given.local:
         yield "--unique is for --local; services that run already have a setting for it, UNIQUE"
     if given.compare and not given.local:

@@ -255,6 +255,14 @@ def test_bad_usage_is_status_2(options: list[str]) -> None:
     assert run_client(*options).returncode == 2
 
 
+@pytest.mark.parametrize("other", ["run.out", "beside/../run.out", "link"])
+def test_one_file_for_both_of_what_is_written_is_refused(tmp_path: Path, other: str) -> None:
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "link").symlink_to("run.out")
+    run = run_client("--json", "run.out", "--report", other, cwd=tmp_path)
+    assert (run.returncode, "--json and --report name the same file" in run.stderr) == (2, True)
+
+
 def free_url() -> str:
     """Return an address where nobody listens."""
     with listening(answer("200 OK", b"")) as gone:
