@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from client.inputs import NUMBER, NUMERIC, InputError, id_of
-from client.json_items import LineError, json_items
+from client.json_items import Line, LineError, json_items
 
 # Longer lines are no records, and would be held as a whole.
 _LONGEST_LINE_BYTES = 1 << 24
@@ -25,7 +25,7 @@ _NUMBERS = re.compile(rf"(?:{NUMBER.pattern})(?:\n(?:{NUMBER.pattern}))*")
 
 Item = TypeVar("Item")
 # The lines that rows stand on, the rows as they are sent, and how many bytes of the file have been read.
-_Portion = tuple[Sequence[int], list[bytes], int]
+_Portion = tuple[Sequence[Line], list[bytes], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Batch:
 
     service: str
     file: str
-    lines: Sequence[int]
+    lines: Sequence[Line]
     rows: Sequence[bytes]
     ids: Sequence[int | None]
     # Which part of the file had been read when it was made, from 0 to 1; 0 where it was not made of the file.

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from client.json_items import LineError, json_items
+from client.json_items import Line, LineError, json_items
 from client.records import SERVICES, Record
 
 # The columns that hold numbers. Their cells are sent as JSON numbers exactly as they are written, if they are numbers.
@@ -20,7 +20,7 @@ _IDS = range(-(2**63), 2**63)
 _LONGEST_ID = 30
 
 # A record: its line, its JSON, and its id where it has one.
-Body = tuple[int, str, int | None]
+Body = tuple[Line, str, int | None]
 
 
 class _Digits(str):
@@ -115,7 +115,7 @@ def _json_bodies(text: str) -> Iterator[Body]:
         yield line, item, _decode(item, line)[1]
 
 
-def _decode(text: str, line: int) -> tuple[int, int | None]:
+def _decode(text: str, line: Line) -> tuple[int, int | None]:
     """Return where the JSON value ends, and its id where it has one."""
     try:
         value, end = _DECODER.raw_decode(text)

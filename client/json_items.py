@@ -13,26 +13,35 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder(parse_int=str)
 
 
+# Where something stands in a file: its line; of an item of an array, with its place in that, counted from 0: `1[16]`.
+Line = int | str
+
+
 class LineError(Exception):
     """A line can't be read; the message says why."""
 
-    def __init__(self, line: int, message: str) -> None:
+    def __init__(self, line: Line, message: str) -> None:
         super().__init__(message)
         self.line = line
 
 
-def json_items(source: TextIO) -> Iterator[tuple[int, str]]:
-    """Yield each item with the line that it begins on; raise `LineError` where the text is no array of JSON."""
+def json_items(source: TextIO) -> Iterator[tuple[str, str]]:
+    """Yield where each item stands, and the item; raise `LineError` where the text is no array of JSON."""
     window = _Window(source)
     if window.mark() != "[":
         raise LineError(window.line(), "not a JSON array")
     window.at += 1
     mark = "," if window.mark() != "]" else "]"
     window.at += mark == "]"
+    place = 0
     while mark == ",":
         window.mark()
-        line = window.line()
-        yield line, window.item()
+        line = f"{window.line()}[{place}]"
+        item = window.item()
+        if item is None:
+            raise LineError(line, "not JSON")
+        yield line, item
+        place += 1
         mark = window.mark()
         if mark not in {",", "]"}:
             raise LineError(line, "no comma and no end after this item of the array")
@@ -66,14 +75,14 @@ class _Window:
             if self.at < len(self._text) or not self._read_on():
                 return self._text[self.at : self.at + 1]
 
-    def item(self) -> str:
-        """Pass over a JSON value, and return it."""
+    def item(self) -> str | None:
+        """Pass over a JSON value, and return it; or nothing where there is none."""
         # What is cut off by the end of the text may look whole, as the first digits of a number do.
         while not self._is_whole() and len(self._text) - self.at < _LONGEST_ITEM and self._read_on():
             pass
         end = self._end()
         if end is None:
-            raise LineError(self.line(), "not JSON")
+            return None
         start, self.at = self.at, end
         return self._text[start:end]
 

@@ -12,7 +12,7 @@ from client.records import SERVICES, Record, Result
 class Ledger:
     """Ids that were read, rows that have to wait for others, and records that were not stored; for many threads.
 
-    Iterating gives the results of those that were not stored, by service, line and id.
+    Iterating gives the results of those that were not stored, by service and line.
     """
 
     def __init__(self) -> None:
@@ -22,8 +22,8 @@ class Ledger:
         self._lock = Lock()
         self._db.executescript(
             "CREATE TABLE seen (service TEXT, id INTEGER, PRIMARY KEY (service, id)) WITHOUT ROWID;"
-            "CREATE TABLE later (service TEXT, file TEXT, line INTEGER, row BLOB, id INTEGER);"
-            "CREATE TABLE not_stored (service INTEGER, line INTEGER, id INTEGER, result TEXT)"
+            "CREATE TABLE later (service TEXT, file TEXT, line, row BLOB, id INTEGER);"
+            "CREATE TABLE not_stored (service INTEGER, line, result TEXT)"
         )
 
     def not_seen(self, service: str, ids: Sequence[int]) -> list[int]:
@@ -63,14 +63,16 @@ class Ledger:
     def add(self, batch: Batch, not_stored: Mapping[int, Result]) -> None:
         """Take down what became of some of the batch's rows, by place."""
         rows = [
-            (SERVICES.index(batch.service), batch.lines[place], batch.ids[place], _as_text(result))
+            (SERVICES.index(batch.service), batch.lines[place], _as_text(result))
             for place, result in not_stored.items()
         ]
         with self._lock, self._db:
-            self._db.executemany("INSERT INTO not_stored VALUES (?, ?, ?, ?)", rows)
+            self._db.executemany("INSERT INTO not_stored VALUES (?, ?, ?)", rows)
 
     def __iter__(self) -> Iterator[Result]:
-        for service, text in self._db.execute("SELECT service, result FROM not_stored ORDER BY service, line, id"):
+        # The items of an array come in its order: `1[10]` after `1[9]`.
+        place = "CAST(substr(line, instr(line, '[') + 1) AS INTEGER)"
+        for service, text in self._db.execute(f"SELECT service, result FROM not_stored ORDER BY service, {place}"):
             yield _from_text(SERVICES[service], text)
 
 

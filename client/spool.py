@@ -42,7 +42,7 @@ class Spool:
         self._db.execute("PRAGMA journal_mode = OFF")
         self._db.execute("BEGIN")
         for table, columns in (
-            ("input", "id INTEGER, line INTEGER, file TEXT, row BLOB"),
+            ("input", "id INTEGER, line, file TEXT, row BLOB"),
             ("without_id", "content TEXT, origin TEXT"),
             ("users", "id INTEGER PRIMARY KEY"),
             ("products", "id INTEGER PRIMARY KEY"),
@@ -66,12 +66,12 @@ class Spool:
     def input_by_id(self) -> Iterator[tuple[int, str, bytes]]:
         """Yield the input's rows that have an id: id, origin and JSON, by id, and of one id as they stand there."""
         yield from self._db.execute(
-            "SELECT id, file || ':' || line, row FROM input WHERE id IS NOT NULL ORDER BY id, line"
+            "SELECT id, file || ':' || line, row FROM input WHERE id IS NOT NULL ORDER BY id, rowid"
         )
 
     def input_without_id(self) -> Iterator[tuple[str, bytes]]:
         """Yield the origin and JSON of the input's rows that have no id."""
-        yield from self._db.execute("SELECT file || ':' || line, row FROM input WHERE id IS NULL ORDER BY line")
+        yield from self._db.execute("SELECT file || ':' || line, row FROM input WHERE id IS NULL ORDER BY rowid")
 
     def expect(self, contents: Iterable[tuple[str | None, str]]) -> None:
         """Expect records of these contents, each with its origin, under any id."""

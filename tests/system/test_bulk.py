@@ -165,9 +165,10 @@ def test_what_was_not_stored_is_listed_with_its_line_in_the_files_order(
 def test_the_items_of_an_array_on_one_line_are_listed_in_its_order(
     services: dict[str, RunningService], data: Path, new_id: int
 ) -> None:
-    (data / "users.json").write_text(json.dumps([{"id": new_id + place} for place in range(1500)]))
+    (data / "users.json").write_text(json.dumps([{"id": new_id - place} for place in range(1500)]))
     _, result, _ = run(services, data, "--batch", "10")
-    assert [each["id"] for each in result["results"]] == list(range(new_id, new_id + 1500))
+    origins = [(each["origin"], each["id"]) for each in result["results"]]
+    assert origins == [(f"users.json:1[{place}]", new_id - place) for place in range(1500)]
 
 
 def test_orders_that_overtake_their_users_are_not_refused_in_the_end(
@@ -622,8 +623,9 @@ def test_of_a_file_with_a_broken_end_what_comes_before_is_sent_and_said(
     (data / "products.csv").write_text(f"id,name,price\n{new_id},p,1\n")
     status, result, stderr = run(services, data, "--batch", "100")
     assert status == 2
-    assert stderr == f"{data}/users.json:{251 + without_ids}: not JSON. What follows was not sent.\n"
-    assert counts(result) == (250 + without_ids, 0, 0, 0)
+    sent = 250 + without_ids
+    assert stderr == f"{data}/users.json:{sent + 1}[{sent}]: not JSON. What follows was not sent.\n"
+    assert counts(result) == (sent, 0, 0, 0)
     assert counts(result, "products") == (1, 0, 0, 0)
 
 

@@ -156,8 +156,8 @@ def test_own_data_of_every_format_is_sent_as_it_is_written(empty: dict[str, Runn
     assert [(each["origin"], each["outcome"], each["reasons"]) for each in results] == [
         ("users.ndjson:1", "created", []),
         ("users.ndjson:3", "rejected", ["name is not text", "email is missing"]),
-        ("products.json:1", "created", []),
-        ("products.json:2", "rejected", ["price is not a number"]),
+        ("products.json:1[0]", "created", []),
+        ("products.json:2[1]", "rejected", ["price is not a number"]),
         ("orders.csv:2", "created", []),
         ("orders.csv:3", "rejected", ["quantity is not a whole number"]),
     ]
@@ -230,9 +230,9 @@ def test_more_records_than_threads_are_all_sent(empty: dict[str, RunningService]
         ({"users.csv": 'id,name\n1,"a\n'}, "users.csv:2: unexpected end"),
         ({"users.ndjson": '{"id": 1}\n{"id"\n'}, "users.ndjson:2: not JSON"),
         ({"users.json": '{"id": 1}'}, "users.json:1: not a JSON array"),
-        ({"users.json": '[{"id": 1}\n{"id": 2}]'}, "users.json:1: no comma"),
-        ({"users.json": '[{"id": 1},]'}, "users.json:1: not JSON"),
-        ({"users.json": "[" * 5000}, "users.json:1: not JSON"),
+        ({"users.json": '[{"id": 1}\n{"id": 2}]'}, "users.json:1[0]: no comma"),
+        ({"users.json": '[{"id": 1},]'}, "users.json:1[1]: not JSON"),
+        ({"users.json": "[" * 5000}, "users.json:1[0]: not JSON"),
         ({"users.ndjson": '{"id": 1} {"id": 2}'}, "users.ndjson:1: more than one"),
         ({"users.csv": "id\n1\n", "users.json": "[]"}, "which is meant?"),
     ],

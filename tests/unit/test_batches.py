@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def records(found: list[Batch]) -> list[Any]:
     return [json.loads(row) for row in rows(found)]
 
 
-def lines(found: list[Batch]) -> list[int]:
+def lines(found: list[Batch]) -> list[int | str]:
     return [line for batch in found for line in batch.lines]
 
 
@@ -104,11 +105,11 @@ def test_byte_order_marks_and_line_ends_change_nothing(
     [
         ("users.ndjson", '\n{"id": 1}\n \t\r\n\n{"id": 2}\n\n\n\n{"id": 3}', [2, 5, 9]),
         ("users.csv", "id\n\n1\n\n\r\n2\n\n\n\n3\n\n", [3, 6, 10]),
-        ("users.json", '\n[\n\n{"id": 1},{\n"id":\n 2},\n\n{"id": 3}\n\n]\n\n', [4, 4, 8]),
+        ("users.json", '\n[\n\n{"id": 1},{\n"id":\n 2},\n\n{"id": 3}\n\n]\n\n', ["4[0]", "4[1]", "8[2]"]),
     ],
 )
 def test_blank_lines_are_no_rows_and_are_counted(
-    tmp_path: Path, name: str, text: str, where: list[int], size: int
+    tmp_path: Path, name: str, text: str, where: list[int | str], size: int
 ) -> None:
     found = read(tmp_path, name, text, size)
     assert records(found) == [{"id": 1}, {"id": 2}, {"id": 3}]
@@ -231,7 +232,7 @@ def test_a_json_array_gives_the_same_items_wherever_a_block_of_it_ends(
     ]
     found = read(tmp_path, "users.json", array_of(items), 2)
     assert [row.decode() for row in rows(found)] == [item.replace("\n", " ") + "\n" for item in items]
-    assert lines(found) == [2, 3, 6, 7, 8, 9, 10, 11, 12]
+    assert lines(found) == [f"{line}[{place}]" for place, line in enumerate([2, 3, 6, 7, 8, 9, 10, 11, 12])]
     assert ids(found) == [1, 2, 3, *[None] * 6]
 
 
@@ -316,29 +317,29 @@ def test_a_line_that_is_broken_is_sent_as_it_stands(tmp_path: Path) -> None:
 
 
 BROKEN = {
-    "users.csv": ('id,name\n1,a\n2,b\n3,c\n4,"d\n', 5),
-    "users.json": ('[{"id": 1},\n{"id": 2},\n{"id": 3},\n{"id": 4', 4),
+    "users.csv": ('id,name\n1,a\n2,b\n3,c\n4,"d\n', "5"),
+    "users.json": ('[{"id": 1},\n{"id": 2},\n{"id": 3},\n{"id": 4', "4[3]"),
 }
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "line"),
+    ("name", "text", "where"),
     [
         *((name, *broken) for name, broken in BROKEN.items()),
-        ("users.csv", 'id\n1\n2\n3\n"4"x\n5\n', 5),
-        ("users.json", '[{"id": 1},\n{"id": 2},\n{"id": 3}\n{"id": 4}]', 3),
-        ("users.json", '[{"id": 1},\n{"id": 2},\n{"id": 3},\n]', 4),
-        ("users.json", '[{"id": 1},\n{"id": 2},\n{"id": 3}\n]\n[]', 5),
+        ("users.csv", 'id\n1\n2\n3\n"4"x\n5\n', "5"),
+        ("users.json", '[{"id": 1},\n{"id": 2},\n{"id": 3}\n{"id": 4}]', "3[2]"),
+        ("users.json", '[{"id": 1},\n{"id": 2},\n{"id": 3},\n]', "4[3]"),
+        ("users.json", '[{"id": 1},\n{"id": 2},\n{"id": 3}\n]\n[]', "5"),
     ],
 )
 @pytest.mark.parametrize("size", SIZES)
 def test_of_a_file_with_a_broken_end_what_comes_before_is_given_and_the_line_is_named(
-    tmp_path: Path, name: str, text: str, line: int, size: int
+    tmp_path: Path, name: str, text: str, where: str, size: int
 ) -> None:
     file = tmp_path / name
     file.write_text(text)
     found: list[Batch] = []
-    with pytest.raises(InputError, match=rf"{name}:{line}: \S"):
+    with pytest.raises(InputError, match=rf"{name}:{re.escape(where)}: \S"):
         found.extend(batches_of(file, "users", size))
     assert ids(found) == [1, 2, 3]
 
@@ -383,7 +384,7 @@ def test_an_item_that_is_too_long_to_be_held_ends_the_file(tmp_path: Path, monke
     file = tmp_path / "users.json"
     file.write_text('[{"id": 1},\n{"id": 2},\n{"id": 3, "name": "' + "x" * 100 + '"},\n{"id": 4}]')
     found: list[Batch] = []
-    with pytest.raises(InputError, match=r"users\.json:3: \S"):
+    with pytest.raises(InputError, match=r"users\.json:3\[2\]: \S"):
         found.extend(batches_of(file, "users", 2))
     assert ids(found) == [1, 2]
 

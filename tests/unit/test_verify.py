@@ -196,6 +196,16 @@ def test_lines_that_make_no_sense_are_none(lines: list[bytes]) -> None:
     ]
 
 
+def test_the_items_of_an_array_on_one_line_are_told_apart_and_taken_in_its_order(tmp_path: Path) -> None:
+    items = [*({"id": number} for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10)), {"name": "a"}, {"name": "b"}]
+    (tmp_path / "users.json").write_text(json.dumps(items))
+    verified = verify(exports(), {"users": batches_of(tmp_path / "users.json", "users", 5)})
+    assert [(found.id, found.origin) for found in verified.differences] == [
+        *((place + 1, f"users.json:1[{place}]") for place in range(10)),
+        *((None, f"users.json:1[{place}]") for place in (11, 12)),
+    ]
+
+
 def test_a_file_is_compared_whatever_its_format(tmp_path: Path) -> None:
     (tmp_path / "products.csv").write_text("id,name,price\n2,Lamp,5\n1, Sofa ,0.10\n,Bed,7.00\n")
     held = [

@@ -24,7 +24,7 @@ def waves_of(folder: Path, ids: Sequence[int | None], size: int, ledger: Ledger)
 def places(batches: Sequence[Batch]) -> list[int]:
     """Return the rows' places in the file."""
     found = [json.loads(row)["name"] for batch in batches for row in batch.rows]
-    assert [line - 1 for batch in batches for line in batch.lines] == found
+    assert [line for batch in batches for line in batch.lines] == [place + 1 for place in found]
     # What no database holds is no id.
     assert [id_ for batch in batches for id_ in batch.ids] == [
         id_ if id_ is not None and -(2**63) <= id_ < 2**63 else None
@@ -153,6 +153,13 @@ def test_results_come_by_service_and_line_however_they_were_taken_down() -> None
         "products.csv:7",
         "orders.csv:3",
     ]
+
+
+def test_results_of_an_array_come_in_its_order() -> None:
+    ledger = Ledger()
+    batch = Batch("users", "users.json", ["2[11]", "1[10]", "1[0]", "1[2]"], [b""] * 4, [2, 1, 4, 3])
+    ledger.add(batch, {place: result_of(batch, place) for place in range(4)})
+    assert [result.record.origin.rpartition(":")[2] for result in ledger] == ["1[0]", "1[2]", "1[10]", "2[11]"]
 
 
 def test_a_result_comes_back_as_it_was() -> None:
