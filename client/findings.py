@@ -6,7 +6,7 @@ from functools import partial
 from itertools import islice
 from typing import TextIO
 
-from client.rendering import LISTED, plain, print_lines, text_of
+from client.rendering import LISTED, counted, plain, print_lines, text_of
 from client.spool import Difference, Kind
 from client.table import Row, table
 from client.terminal import RED, YELLOW, Line
@@ -73,7 +73,7 @@ def _verdict(verified: Verified) -> Iterator[tuple[str, int | None]]:
         return
     yield from ((message, RED) for message in verified.unreadable)
     if verified.count:
-        yield f"{verified.count:,} {'differences' if verified.count > 1 else 'difference'}.", RED
+        yield f"{counted(verified.count, 'difference')}.", RED
     if any(summary.differences["not-stored"] for summary in verified.summaries.values()):
         yield "What is not stored may have been refused; a run without --verify says why.", None
 

@@ -88,7 +88,8 @@ def _csv_bodies(text: str) -> Iterator[Body]:
             if not row:
                 continue
             if len(row) != len(columns):
-                raise LineError(rows.line_num, f"{len(row)} cells under a header of {len(columns)}")
+                found = f"{len(row)} {'cell' if len(row) == 1 else 'cells'}"
+                raise LineError(rows.line_num, f"{found} under a header of {len(columns)}")
             # An empty id is one that the service is to assign.
             cells = [(name, cell) for name, cell in zip(columns, row, strict=True) if cell or name != "id"]
             body = "{" + ", ".join(f"{json.dumps(name)}: {_cell(name, cell)}" for name, cell in cells) + "}"

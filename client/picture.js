@@ -346,7 +346,7 @@ function drawRecords() {
   };
   byId("search").addEventListener("input", search);
   search();
-  if (run.records_omitted) byId("omitted").textContent = `${count(run.records_omitted, "more record")} that were not stored are not listed here; --json lists them all.`;
+  if (run.records_omitted) byId("omitted").textContent = `Not stored, and not listed here: ${count(run.records_omitted, "more record")}; --json lists them all.`;
   else if (!run.records.length || run.records.length < run.sent) byId("omitted").textContent = "Of so many records, those that were not stored are listed.";
 }
 

@@ -47,6 +47,11 @@ def plain(*texts: str) -> Row:
     return [(text, None) for text in texts]
 
 
+def counted(number: int, noun: str) -> str:
+    """Return how many there are, in words."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def text_of(text: str, columns: int | None, colour: int | None = None) -> Iterator[Line]:
     """Yield the text in lines no longer than that."""
     yield from ([(part, colour)] for part in wrapped(text, columns))
@@ -96,7 +101,7 @@ def _verdict(merged: Merged, columns: int | None) -> Iterator[Line]:
     # A run that is interrupted before its threads are released takes no time.
     rated = merged.sent > LISTED and merged.elapsed_s > 0
     rate = f", {merged.sent / merged.elapsed_s:,.0f} a second" if rated else ""
-    sent = f"{merged.sent:,} records in {merged.elapsed_s:.3f} s{rate}."
+    sent = f"{counted(merged.sent, 'record')} in {merged.elapsed_s:.3f} s{rate}."
     if not merged.differences:
         said = f"{sent} Read back: the services hold what they acknowledged."
         yield from text_of(said, columns, GREEN if merged.complete else None)

@@ -99,7 +99,8 @@ class Csv:
 
     def _row(self, cells: Cells) -> Record | Refused:
         if len(cells) != len(self._columns):
-            reason = Reason("", f"it has {len(cells)} cells under a header of {len(self._columns)}")
+            found = f"{len(cells)} {'cell' if len(cells) == 1 else 'cells'}"
+            reason = Reason("", f"it has {found} under a header of {len(self._columns)}")
             return Refused(None, InvalidRecord("The row was refused.", [reason]))
         named = zip(self._columns, cells, strict=True)
         return self._parser.one_of_many(

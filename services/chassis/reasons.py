@@ -23,7 +23,7 @@ _WORDS = {
     "string_pattern_mismatch": "contains a control character",
     "literal_error": "is not {expected}",
     "list_type": "is not an array",
-    "too_long": "has more than {max_length} entries",
+    "too_long": "has more entries than {max_length}",
 }
 
 

@@ -227,6 +227,7 @@ def test_more_records_than_threads_are_all_sent(empty: dict[str, RunningService]
         ({}, "holds none of users.*"),
         ({"users.csv": ""}, "users.csv is empty"),
         ({"users.csv": "id,name\n1,a,b\n"}, "users.csv:2: 3 cells under a header of 2"),
+        ({"users.csv": "id,name\n1\n"}, "users.csv:2: 1 cell under a header of 2"),
         ({"users.csv": 'id,name\n1,"a\n'}, "users.csv:2: unexpected end"),
         ({"users.ndjson": '{"id": 1}\n{"id"\n'}, "users.ndjson:2: not JSON"),
         ({"users.json": '{"id": 1}'}, "users.json:1: not a JSON array"),

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from services.chassis.bodies import Parser
 from services.chassis.errors import InvalidQuery, InvalidRecord, MalformedBody
@@ -39,6 +41,13 @@ def _object(fields: Mapping[str, str]) -> str:
 def test_a_record_is_taken_with_its_id_or_without() -> None:
     assert USERS.from_json(user().encode()) == {"id": 1, "name": "Ada", "email": "ada@example.com"}
     assert USERS.from_json(user(id="").encode()) == {"name": "Ada", "email": "ada@example.com"}
+
+
+def test_a_list_that_is_too_long_is_told_how_long_it_may_be() -> None:
+    class Lookup(TypedDict):
+        ids: Annotated[list[int], Field(max_length=1)]
+
+    assert refusals(Parser(Lookup), '{"ids": [1, 2]}') == ["ids has more entries than 1"]
 
 
 @pytest.mark.parametrize("literal", ["0", "-1", "-0"])

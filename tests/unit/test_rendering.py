@@ -131,6 +131,10 @@ def test_a_comparison_says_what_is_saved_and_whether_all_ended_the_same(
     assert any(colour == RED for line in lines_of(merged, None) for _, colour in line) != comparison.same_outcomes
 
 
+def test_one_record_is_no_plural() -> None:
+    assert texts(merge([result("users", 1)], [], 0.1), None)[-1].startswith("1 record in 0.100 s.")
+
+
 def test_what_no_service_says_it_holds_is_not_known_in_all() -> None:
     merged = merge([result("users", 1)], [Held("users", 1, [])], 0.1)
     assert [line.split()[6] for line in texts(merged, None)[6:10]] == ["1", "?", "?", "?"]

@@ -179,6 +179,7 @@ def test_an_array_is_read_as_far_as_it_is_one(body: bytes, expected: list[object
         (b"name,email\nAda,a@b\n", [{"name": "Ada", "email": "a@b"}]),
         (b"email,id,name\na@b,1,Ada\na@b,,Bob\n", [user(1), {"name": "Bob", "email": "a@b"}]),
         (b"id,name,email\n1,Ada\n2,Ada,a@b\n", [["it has 2 cells under a header of 3"], user(2)]),
+        (b"id,name,email\n1\n2,Ada,a@b\n", [["it has 1 cell under a header of 3"], user(2)]),
         (b"id,name,email\n1_0,Ada,a@b\n", [["id is not a whole number"]]),
         (b'id,name,email\n1,"A\nB",a@b\n', [["name contains a control character"]]),
         (b'id,name,email\n1,Ada,a@b\n2,"A"x,a@b\n', [user(1), MalformedBody]),

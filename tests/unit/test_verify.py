@@ -119,6 +119,13 @@ def test_services_without_an_input_are_not_compared() -> None:
     assert out.getvalue().endswith(" What the input says, and nothing else, is held by products.\n")
 
 
+@pytest.mark.parametrize(("rows", "words"), [(1, "\n1 difference.\n"), (2, "\n2 differences.\n")])
+def test_how_many_differences_there_are_is_said_in_words(rows: int, words: str) -> None:
+    out = io.StringIO()
+    show(verify(exports(), {"users": said(*[USER] * rows, ids=[None] * rows)}), out)
+    assert words in out.getvalue()
+
+
 def orphans(verified: Verified) -> list[tuple[int | None, tuple[str, ...]]]:
     return [(found.id, found.missing) for found in verified.differences if found.kind == "orphaned"]
 
