@@ -1,5 +1,8 @@
 """PostgreSQL's error codes (postgresql.org/docs/current/errcodes-appendix.html) to this service's errors."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import psycopg
 from psycopg.errors import DuplicateObject, DuplicateTable, UniqueViolation
 
@@ -25,6 +28,15 @@ def refusal_of(error: psycopg.Error | StoreUnavailable | CannotStart) -> Storage
     if error.sqlstate == _NO_ROOM:
         return StorageFull("There is no room left to store records.")
     return StoreUnavailable("The database can't be used just now.")
+
+
+@contextmanager
+def answerable() -> Iterator[None]:
+    """Raise what a caller is told in place of the driver's errors."""
+    try:
+        yield
+    except (psycopg.Error, CannotStart) as error:
+        raise refusal_of(error) from error
 
 
 def is_lost(error: psycopg.Error) -> bool:

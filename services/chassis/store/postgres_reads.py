@@ -7,21 +7,17 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
 
-import psycopg
-
-from services.chassis.errors import CannotStart
 from services.chassis.store import MAX_ID, Row
+from services.chassis.store.blocks import BLOCK_ROWS, read_on
 from services.chassis.store.decision import as_stored
 from services.chassis.store.postgres_connection import READING, Connection, address_of
-from services.chassis.store.postgres_errors import refusal_of
+from services.chassis.store.postgres_errors import answerable
 from services.chassis.store.postgres_session import Session
 from services.chassis.store.postgres_table import bigint_array
 
 Answer = TypeVar("Answer")
 
 READER_THREADS = 4
-# How many rows of an export are read at a time: a few milliseconds' work, so that other reads get their turn.
-_EXPORT_BLOCK = 1_000
 # What reads much may take its time, as far as the server lets it; this is for one that does not answer.
 _READ_PATIENCE_S = 35.0
 _WATCH_EVERY_S = 1.0
@@ -90,20 +86,9 @@ class PostgresReads:
         ((lines,),) = await found
         return str(lines).encode()
 
-    async def export(self, after: int, limit: int | None, equal: Mapping[str, Any]) -> AsyncGenerator[bytes]:
+    def export(self, after: int, limit: int | None, equal: Mapping[str, Any]) -> AsyncGenerator[bytes]:
         """Yield the records that `page` would return as lines of JSON, in blocks; see `Store.export`."""
-        blocks = self._blocks(after, MAX_ID if limit is None else limit, equal)
-        step = self._reader_threads.submit(next, blocks, b"")
-        try:
-            while block := await asyncio.wrap_future(step):
-                # Until the next one is asked for, which may be long, no thread is taken from other reads.
-                yield block
-                step = self._reader_threads.submit(next, blocks, b"")
-        except (psycopg.Error, CannotStart) as error:
-            raise refusal_of(error) from error
-        finally:
-            # Where this was cancelled, a thread may still be reading; then it is the one that closes the connection.
-            step.add_done_callback(lambda _: blocks.close())
+        return read_on(self._reader_threads, self._blocks(after, MAX_ID if limit is None else limit, equal))
 
     def _blocks(self, after: int, limit: int, equal: Mapping[str, Any]) -> Generator[bytes]:
         sql = (
@@ -112,15 +97,16 @@ class PostgresReads:
         )
         session = self._new_session(READING, _READ_PATIENCE_S)
         try:
-            # One transaction sees one snapshot, from its first read to its end.
-            session.run(lambda db: db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
-            while limit:
-                values = _values_of(after, min(limit, _EXPORT_BLOCK), equal)
-                ((lines, after, count),) = session.run_once(partial(_fetched, sql, values))
-                if not count:
-                    return
-                yield lines.encode()
-                limit -= count
+            with answerable():
+                # One transaction sees one snapshot, from its first read to its end.
+                session.run(lambda db: db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+                while limit:
+                    values = _values_of(after, min(limit, BLOCK_ROWS), equal)
+                    ((lines, after, count),) = session.run_once(partial(_fetched, sql, values))
+                    if not count:
+                        return
+                    yield lines.encode()
+                    limit -= count
         finally:
             session.close()
             self._sessions.remove(session)
@@ -146,14 +132,12 @@ class PostgresReads:
             # Never more than there are threads.
             session = self._idle.pop() if self._idle else self._new_session(READING, _READ_PATIENCE_S)
             try:
-                return session.run(partial(_fetched, sql, values))
+                with answerable():
+                    return session.run(partial(_fetched, sql, values))
             finally:
                 self._idle.append(session)
 
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._reader_threads, fetch)
-        except (psycopg.Error, CannotStart) as error:
-            raise refusal_of(error) from error
+        return await asyncio.get_running_loop().run_in_executor(self._reader_threads, fetch)
 
 
 def _fetched(sql: str, values: Sequence[Any], db: Connection) -> list[tuple[Any, ...]]:

@@ -1,6 +1,8 @@
 """SQLite's result codes (sqlite.org/rescode.html) to this service's errors."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from services.chassis.errors import StorageFull, StoreUnavailable
 
@@ -15,6 +17,15 @@ def refusal_of(error: sqlite3.Error) -> StorageFull | StoreUnavailable:
     if _code(error) in _NO_ROOM:
         return StorageFull("There is no room left to store records.")
     return StoreUnavailable("The database can't be used just now.")
+
+
+@contextmanager
+def answerable() -> Iterator[None]:
+    """Raise what a caller is told in place of SQLite's errors."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise refusal_of(error) from error
 
 
 def is_beyond_repair(error: sqlite3.Error) -> bool:

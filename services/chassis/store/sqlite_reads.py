@@ -1,7 +1,6 @@
 """What is read from a SQLite file: it is opened read-only, anew for every read, on threads of their own."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -12,13 +11,12 @@ from typing import Any
 from pydantic_core import to_json
 
 from services.chassis.store import MAX_ID, Row
+from services.chassis.store.blocks import BLOCK_ROWS, read_on
 from services.chassis.store.decision import as_stored
-from services.chassis.store.sqlite_errors import refusal_of
+from services.chassis.store.sqlite_errors import answerable
 from services.chassis.store.sqlite_files import connect
 
 READER_THREADS = 4
-# How many rows of an export are read at a time: a few milliseconds' work, so that other reads get their turn.
-_EXPORT_BLOCK = 1_000
 
 
 class SqliteReads:
@@ -59,28 +57,17 @@ class SqliteReads:
         ((lines,),) = await self._fetch(self._ndjson_sql, (to_json(sorted(set(ids))).decode(),))
         return bytes(lines or b"")
 
-    async def export(self, after: int, limit: int | None, equal: Mapping[str, Any]) -> AsyncGenerator[bytes]:
+    def export(self, after: int, limit: int | None, equal: Mapping[str, Any]) -> AsyncGenerator[bytes]:
         """Yield the records that `page` would return as lines of JSON, in blocks; see `Store.export`."""
-        blocks = self._blocks(after, MAX_ID if limit is None else limit, equal)
-        step = self._reader_threads.submit(next, blocks, b"")
-        try:
-            while block := await asyncio.wrap_future(step):
-                # Until the next one is asked for, which may be long, no thread is taken from other reads.
-                yield block
-                step = self._reader_threads.submit(next, blocks, b"")
-        except sqlite3.Error as error:
-            raise refusal_of(error) from error
-        finally:
-            # Where this was cancelled, a thread may still be reading; then it is the one that closes the connection.
-            step.add_done_callback(lambda _: blocks.close())
+        return read_on(self._reader_threads, self._blocks(after, MAX_ID if limit is None else limit, equal))
 
     def _blocks(self, after: int, limit: int, equal: Mapping[str, Any]) -> Generator[bytes]:
         sql = f"SELECT {self._lines}, max(id), count(*) FROM ({self._select_sql} {_page_of(equal)})"
-        with closing(connect(self._path, "ro")) as db:
+        with answerable(), closing(connect(self._path, "ro")) as db:
             # One transaction sees one snapshot, from its first read to its end (sqlite.org/isolation.html).
             db.execute("BEGIN")
             while limit:
-                values = {**as_stored(equal), "after": after, "limit": min(limit, _EXPORT_BLOCK)}
+                values = {**as_stored(equal), "after": after, "limit": min(limit, BLOCK_ROWS)}
                 lines, after, count = db.execute(sql, values).fetchone()
                 if not count:
                     return
@@ -105,13 +92,10 @@ class SqliteReads:
     async def _fetch(self, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
         def fetch() -> list[tuple[Any, ...]]:
             # A connection for each read: no state to share between threads, and a read always sees the newest commit.
-            with closing(connect(self._path, "ro")) as db:
+            with answerable(), closing(connect(self._path, "ro")) as db:
                 return db.execute(sql, values).fetchall()
 
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._reader_threads, fetch)
-        except sqlite3.Error as error:
-            raise refusal_of(error) from error
+        return await asyncio.get_running_loop().run_in_executor(self._reader_threads, fetch)
 
 
 def _page_of(equal: Mapping[str, Any]) -> str:
