@@ -19,7 +19,7 @@ class Addresses:
         self._dealt = cycle(self._urls)
         # Whose turn it is to stand in for another.
         self._turns = list(self._urls)
-        # How long one may take to answer, so that there is time for the others; a single one has no others.
+        # How long one may take to answer, so that there is time for the others; after the last one nobody is asked.
         self.share_s = give_up_after_s / len(self) if len(self) > 1 else math.inf
         self._left_alone_until_s: dict[str, float] = {}
         self._lock = Lock()

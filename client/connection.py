@@ -19,17 +19,23 @@ _LONGEST_ANSWER_BYTES = 16_000_000
 class Connection(httpx.Client):
     """One thread's: each request goes to the address of the service that is best then."""
 
-    def __init__(self, addresses: Addresses, **options: Any) -> None:
-        """Take the addresses, and what httpx's own clients take."""
+    def __init__(self, addresses: Addresses, answer_within_s: float, **options: Any) -> None:
+        """Take the addresses, how long an answer may take, and what httpx's own clients take."""
         self.addresses = addresses
         self._own = self._asked = addresses.deal()
-        super().__init__(base_url=self._own, **options)
+        self._answer_within_s = answer_within_s
+        super().__init__(base_url=self._own, timeout=min(answer_within_s, addresses.share_s), **options)
 
     @contextmanager
     def stream(
-        self, method: str, url: httpx.URL | str, *, at: str | None = None, **options: Any
+        self, method: str, url: httpx.URL | str, *, at: str | None = None, is_last: bool = False, **options: Any
     ) -> Iterator[httpx.Response]:
-        """Send a request, to the address `at` or to the best, and yield the answer; who can't answer is left alone."""
+        """Send a request, to the address `at` or to the best, and yield the answer; who can't answer is left alone.
+
+        After the last request nobody else is asked, so that its answer need not leave them time.
+        """
+        if is_last:
+            options["timeout"] = self._answer_within_s
         self._turn_to(at or self.addresses.best(self._own))
         try:
             with super().stream(method, url, **options) as response:

@@ -103,7 +103,8 @@ def deliver(
 
     for attempt in count(1):
         last_sent_s = time.perf_counter()
-        reading = _attempt(client, parcel, begin)
+        is_last = last_sent_s + client.addresses.share_s > (began_s or last_sent_s) + give_up_after_s
+        reading = _attempt(client, parcel, begin, is_last=is_last)
         history.append(_noted(reading, max(last_sent_s, released_s), max(last_sent_s, began_s)))
         # The first ones and the last ones tell how it went.
         del history[_MOST_KEPT // 2 : -_MOST_KEPT // 2]
@@ -129,7 +130,7 @@ def _backoff_s(attempt: int) -> float:
     return longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 
 
-def _attempt(client: Connection, parcel: Parcel, start: Callable[[], object]) -> Reading:
+def _attempt(client: Connection, parcel: Parcel, start: Callable[[], object], *, is_last: bool) -> Reading:
     headers = {
         "content-type": parcel.media_type,
         "content-length": str(len(parcel.body)),
@@ -137,7 +138,7 @@ def _attempt(client: Connection, parcel: Parcel, start: Callable[[], object]) ->
     }
     content = _held_back(parcel.body, start)
     try:
-        with client.stream("POST", parcel.path, content=content, headers=headers) as response:
+        with client.stream("POST", parcel.path, is_last=is_last, content=content, headers=headers) as response:
             reading = _read(response, _object_in(body_of(response)), parcel)
             return replace(reading, timing=timing_in(response.headers.get("server-timing", ""), client.address))
     except httpx.RequestError as error:

@@ -62,8 +62,8 @@ def _connected(addresses: Addresses, timeout_s: float, api_key: str) -> Connecti
     # One for each thread: those that share one wait for each other.
     return Connection(
         addresses,
+        timeout_s,
         headers={"authorization": f"Bearer {api_key}"} if api_key else {},
-        timeout=min(timeout_s, addresses.share_s),
         # The services are addressed directly, whatever proxy the environment names.
         trust_env=False,
         transport=Transport(_tls(needed=any(url.startswith("https:") for url in addresses))),
@@ -164,12 +164,12 @@ class Service:
         # Not over this service's own connection, whose answers have to be there as a whole in time.
         with Connection(
             self.client.addresses,
-            timeout=self.answer_within_s or ANSWER_TIMEOUT_S,
+            self.answer_within_s or ANSWER_TIMEOUT_S,
             trust_env=False,
             verify=_tls(needed="https:" in self.url),
         ) as client:
             try:
-                with client.stream("GET", f"/{self.name}", headers={"accept": _NDJSON}) as response:
+                with client.stream("GET", f"/{self.name}", is_last=True, headers={"accept": _NDJSON}) as response:
                     if response.status_code != HTTPStatus.OK:
                         raise Unreadable(f"{self.name} can't be read: HTTP status {response.status_code}")
                     if response.headers.get("content-type") != _NDJSON:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -180,6 +181,30 @@ def test_where_all_addresses_die_records_are_undelivered(sample_services: dict[s
     assert status == 1
     assert result["summary"]["users"]["undelivered"] > 0
     assert result["differences"]
+
+
+@contextmanager
+def slow(service: str) -> Iterator[str]:
+    """Yield an address that takes a second for each user."""
+
+    def behave(connection: socket.socket, request: bytes) -> None:
+        if request.startswith(b"POST /users "):
+            Event().wait(1)
+        forward(service)(connection, request)
+
+    with listening(behave) as server:
+        yield server.url
+
+
+def test_what_a_single_address_would_have_answered_in_time_several_do_as_well(
+    sample_services: dict[str, RunningService],
+) -> None:
+    urls = {name: service.url for name, service in sample_services.items()}
+    with slow(urls["users"]) as one, slow(urls["users"]) as other:
+        for addresses in (one, f"{one},{other}"):
+            # Of which the first of two may take half.
+            status, result, _ = sent({**urls, "users": addresses}, "--give-up-after", "1.2")
+            check_sample(sample_services, status, result)
 
 
 @pytest.mark.parametrize("urls", ["http://a,", "http://a,b", ","])
