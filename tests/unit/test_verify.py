@@ -213,6 +213,12 @@ def test_the_items_of_an_array_on_one_line_are_told_apart_and_taken_in_its_order
     ]
 
 
+@pytest.mark.parametrize("user_id", [0, -1, 2**63, True, "1", None])
+def test_an_order_that_refers_to_no_id_is_none(user_id: object) -> None:
+    verified = verify(exports(orders=stored({"id": 1, **ORDER, "user_id": user_id})), {})
+    assert verified.unreadable == ["orders can't be read: it gives no records by id"]
+
+
 def test_a_file_is_compared_whatever_its_format(tmp_path: Path) -> None:
     (tmp_path / "products.csv").write_text("id,name,price\n2,Lamp,5\n1, Sofa ,0.10\n,Bed,7.00\n")
     held = [
