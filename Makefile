@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 BENCH := .bench
 SOUL := 0.8.2
 AUDIT := .audit
+# One process for each core; whichever is done first takes over tests of another. `make test WORKERS=` runs them in one.
+WORKERS := --numprocesses auto --dist worksteal
 
 .PHONY: help run test test-faults test-mutations check audit bench pictures format pins clean
 
@@ -19,10 +21,10 @@ run: $(VENV)/run ## Start three services, send them the sample records at once, 
 	$(BIN)/python client/run.py --local
 
 test: $(VENV)/test ## Run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORKERS)
 
 test-faults: $(VENV)/test ## Run all tests, those of faults at length: fifty kills, twenty power cuts, lies by the thousand
-	FAULTS=long $(BIN)/python -m pytest --timeout 3600
+	FAULTS=long $(BIN)/python -m pytest $(WORKERS) --timeout 3600
 
 test-mutations: $(VENV)/test ## Break the guarantees one by one, in copies, and tell which test notices
 	$(BIN)/python -m tests.mutations

@@ -1,7 +1,8 @@
 """What many tests share: the three services, running and wired, with databases of their own."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 from tests.databases import ENGINES, Databases, Folder
 from tests.postgres import PostgresServer, postgres_running
 from tests.processes import RunningService, all_running
+from tests.rounds import Cite, rounds
+
+_FIGURES = "figures"
 
 
 @pytest.fixture(scope="session")
@@ -54,3 +58,17 @@ def new_id() -> int:
     Browsers read numbers as doubles, so it leaves room below 2**53 for the ids that services assign after it.
     """
     return random.randrange(10**6, 2**52)
+
+
+@pytest.fixture
+def cite(record_property: Callable[[str, object], None]) -> Cite:
+    """Return what takes figures: one of several processes that run tests can't show them itself."""
+    return partial(record_property, _FIGURES)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what was measured, where it is a long run that was asked for."""
+    for report in terminalreporter.getreports("passed") if rounds(few=0, many=1) else []:
+        for name, figures in report.user_properties:
+            if name == _FIGURES:
+                terminalreporter.write_line(figures)

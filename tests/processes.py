@@ -82,7 +82,13 @@ def all_running(place: Path | Databases) -> Iterator[dict[str, RunningService]]:
         products = stack.enter_context(running("products", place))
         orders = stack.enter_context(running("orders", place, USERS_URL=users.url, PRODUCTS_URL=products.url))
         assert orders.url
-        yield {"users": users, "products": products, "orders": orders}
+        services = {"users": users, "products": products, "orders": orders}
+        try:
+            yield services
+        finally:
+            # At once, so that only one of them is waited for.
+            for service in services.values():
+                service.process.terminate()
 
 
 def url_options(services: Mapping[str, RunningService]) -> list[str]:

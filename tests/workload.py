@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from tests.databases import Database, SqliteDatabase
 from tests.processes import RunningService, eventually, post
-from tests.rounds import rounds
 
 # What the answer to a single record means, in the words of a batch.
 _OUTCOMES = {201: "created", 200: "unchanged", 409: "rejected"}
@@ -217,10 +215,3 @@ def check(database: Path | Database, workload: Workload, acknowledged: AbstractS
 def _stored(record: Record) -> tuple[int | str, ...]:
     """Return the row that the record has to be stored as: amounts are text with two decimals."""
     return tuple(f"{value:.2f}" if isinstance(value, float) else value for value in record.values())
-
-
-def cite(capsys: pytest.CaptureFixture[str], figures: str) -> None:
-    """Show what was measured, where it is a long run that was asked for."""
-    if rounds(few=0, many=1):
-        with capsys.disabled():
-            print(f"\n{figures}")

@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from tests.databases import Database
 from tests.processes import RunningService
 from tests.resource import RECORDS, Resource, client
 
@@ -44,10 +45,22 @@ def resource(request: pytest.FixtureRequest, engine: str) -> Resource:
     return found[request.param]  # type: ignore[no-any-return]
 
 
+@pytest.fixture(scope="module")
+def written() -> Iterator[set[Database]]:
+    """Take the databases that a module's tests write: they are sound after all of them.
+
+    Looking through one takes as long as it has grown, and what is unsound stays so.
+    """
+    databases: set[Database] = set()
+    yield databases
+    for database in databases:
+        database.raise_if_unsound()
+
+
 @pytest.fixture
-def unharmed(resource: Resource) -> Iterator[None]:
-    """After the test the service is alive, stores the next record, and its database is sound."""
+def unharmed(resource: Resource, written: set[Database]) -> Iterator[None]:
+    """After the test the service is alive and stores the next record; after the last, its database is sound."""
     yield
+    written.add(resource.kept)
     assert resource.http.get("/livez").status_code == 200
     assert resource.post(resource.record()).status_code == 201
-    resource.kept.raise_if_unsound()

@@ -14,14 +14,14 @@ import pytest
 from tests.databases import Databases, SqliteDatabase
 from tests.processes import RunningService, eventually, running, settings_for, spawn
 from tests.resource import Resource, client
-from tests.rounds import rounds
-from tests.workload import Workload, check, cite, known_pairs, more_is_acknowledged, urls
+from tests.rounds import Cite, rounds
+from tests.workload import Workload, check, known_pairs, more_is_acknowledged, urls
 
 
 @pytest.mark.timeout(rounds(120, 900))
 @pytest.mark.parametrize("name", ["users", "products", "orders"])
 def test_what_was_acknowledged_survives_being_killed_under_load(
-    name: str, services: dict[str, RunningService], databases: Databases, capsys: pytest.CaptureFixture[str]
+    name: str, services: dict[str, RunningService], databases: Databases, cite: Cite
 ) -> None:
     workload = Workload(name, known_pairs(services))
     kills = rounds(few=4, many=50)
@@ -34,13 +34,13 @@ def test_what_was_acknowledged_survives_being_killed_under_load(
         more_is_acknowledged(workload)
     check(service.kept, workload)
     assert not workload.refusals
-    cite(capsys, f"{name}: {kills} kills, {len(workload.acknowledged):,} records acknowledged and checked")
+    cite(f"{name}: {kills} kills, {len(workload.acknowledged):,} records acknowledged and checked")
 
 
 @pytest.mark.timeout(rounds(120, 900))
 @pytest.mark.parametrize(("name", "unique"), [("users", "email"), ("products", "name,price")])
 def test_what_is_unique_stays_so_through_kills_under_load(
-    name: str, unique: str, databases: Databases, capsys: pytest.CaptureFixture[str]
+    name: str, unique: str, databases: Databases, cite: Cite
 ) -> None:
     workload = Workload(name, duplicates=True)
     kills = rounds(few=4, many=50)
@@ -53,7 +53,7 @@ def test_what_is_unique_stays_so_through_kills_under_load(
     with running(name, databases, UNIQUE=unique) as service, workload.sent_to(service):
         more_is_acknowledged(workload)
     check(service.kept, workload)
-    cite(capsys, f"{name}, unique: {kills} kills, {len(workload.acknowledged):,} records acknowledged and checked")
+    cite(f"{name}, unique: {kills} kills, {len(workload.acknowledged):,} records acknowledged and checked")
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from tests.postgres import (
     standby_running,
 )
 from tests.processes import RunningService, eventually, post, running
-from tests.workload import Workload, check, cite, more_is_acknowledged
+from tests.rounds import Cite
+from tests.workload import Workload, check, more_is_acknowledged
 
 USER = {"id": 1, "name": "Ada", "email": "ada@example.com"}
 
@@ -85,9 +86,7 @@ def have_it_connect_anew(service: RunningService, server: PostgresServer) -> Non
     server.query(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{kept(service).name}'")
 
 
-def test_a_standby_takes_over_under_load_and_nothing_that_was_acknowledged_is_lost(
-    pair: Pair, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_standby_takes_over_under_load_and_nothing_that_was_acknowledged_is_lost(pair: Pair, cite: Cite) -> None:
     workload = Workload("users")
     # It says of each batch that it could not be written, and nobody reads that here.
     with running("users", pair, LOG_LEVEL="error") as users:
@@ -102,7 +101,6 @@ def test_a_standby_takes_over_under_load_and_nothing_that_was_acknowledged_is_lo
         assert users.process.poll() is None
         check(kept(users).on_the_standby, workload)
     cite(
-        capsys,
         f"failover: {len(workload.acknowledged):,} acknowledged and checked, {again_s - began_s:.2f} s without writes,"
         f" of which {promoted_s - began_s:.2f} s until the standby had been promoted",
     )

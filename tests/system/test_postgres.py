@@ -21,9 +21,9 @@ from client.services import Service, connect
 from tests.databases import Database
 from tests.postgres import PASSWORD, PostgresDatabase, PostgresDatabases, PostgresServer, postgres_running
 from tests.processes import RunningService, eventually, post, running, settings_for, spawn
-from tests.rounds import rounds
+from tests.rounds import Cite, rounds
 from tests.severed import severed
-from tests.workload import Workload, check, cite, more_is_acknowledged, nothing_more_is_acknowledged
+from tests.workload import Workload, check, more_is_acknowledged, nothing_more_is_acknowledged
 
 STOPPED_WITHIN_S = 10.0
 USER = {"name": "Ada", "email": "ada@example.com"}
@@ -51,7 +51,7 @@ def ready(service: RunningService) -> int:
 @pytest.mark.timeout(rounds(120, 900))
 @pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGKILL])
 def test_what_was_acknowledged_survives_a_servers_crashes_and_the_service_goes_on(
-    server: PostgresServer, place: PostgresDatabases, how: signal.Signals, capsys: pytest.CaptureFixture[str]
+    server: PostgresServer, place: PostgresDatabases, how: signal.Signals, cite: Cite
 ) -> None:
     workload = Workload("users")
     crashes = rounds(few=2, many=20)
@@ -66,9 +66,7 @@ def test_what_was_acknowledged_survives_a_servers_crashes_and_the_service_goes_o
             eventually(lambda: ready(users) == 200)
         more_is_acknowledged(workload)
     check(users.kept, workload)
-    cite(
-        capsys, f"{how.name}: {crashes} crashes of the server, {len(workload.acknowledged):,} acknowledged and checked"
-    )
+    cite(f"{how.name}: {crashes} crashes of the server, {len(workload.acknowledged):,} acknowledged and checked")
 
 
 def test_without_a_server_the_answer_comes_soon_and_says_when_to_come_back(

@@ -4,9 +4,9 @@ import httpx
 import pytest
 
 from tests.processes import eventually, running, settings_for, spawn
-from tests.rounds import rounds
+from tests.rounds import Cite, rounds
 from tests.system.faulty_disk import FaultyDisk
-from tests.workload import Workload, check, cite, more_is_acknowledged
+from tests.workload import Workload, check, more_is_acknowledged
 
 BOTH_WAYS = pytest.mark.parametrize("torn", [False, True], ids=["nothing-else-survives", "anything-else-may-survive"])
 # Enough for the write-ahead log to be moved into the database several times.
@@ -15,9 +15,7 @@ _RECORDS = 3000
 
 @pytest.mark.timeout(rounds(120, 900))
 @BOTH_WAYS
-def test_what_was_acknowledged_survives_a_power_cut(
-    disk: FaultyDisk, capsys: pytest.CaptureFixture[str], *, torn: bool
-) -> None:
+def test_what_was_acknowledged_survives_a_power_cut(disk: FaultyDisk, cite: Cite, *, torn: bool) -> None:
     workload = Workload("users")
     cuts = rounds(few=2, many=20)
     for _ in range(cuts):
@@ -32,7 +30,7 @@ def test_what_was_acknowledged_survives_a_power_cut(
         more_is_acknowledged(workload)
     check(users.database, workload)
     assert not workload.refusals
-    cite(capsys, f"{cuts} power cuts, {len(workload.acknowledged):,} records acknowledged and checked")
+    cite(f"{cuts} power cuts, {len(workload.acknowledged):,} records acknowledged and checked")
 
 
 def test_a_database_that_cannot_be_synced_while_its_log_can_loses_nothing(disk: FaultyDisk) -> None:
