@@ -9,8 +9,9 @@ BIN := $(VENV)/bin
 BENCH := .bench
 SOUL := 0.8.2
 AUDIT := .audit
-# One process for each core; whichever is done first takes over tests of another. `make test WORKERS=` runs them in one.
-WORKERS := --numprocesses auto --dist worksteal
+# A process for each core, but few, since each starts services and a database server for itself; whichever has nothing
+# left to do takes tests over from another. `make test WORKERS=` runs all of them in one.
+WORKERS := --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .PHONY: help run test test-faults test-mutations check audit bench pictures format pins clean
 
