@@ -21,7 +21,7 @@ help: ## List the commands
 run: $(VENV)/run ## Start three services, send them the sample records at once, print what became of each
 	$(BIN)/python client/run.py --local
 
-test: $(VENV)/test ## Run all tests
+test: $(VENV)/test ## Run all tests, on up to four cores
 	$(BIN)/python -m pytest $(WORKERS)
 
 test-faults: $(VENV)/test ## Run all tests, those of faults at length: fifty kills, twenty power cuts, lies by the thousand
