@@ -66,7 +66,8 @@ class FaultyDisk:
         for name in self.names_kept():
             kept = self.control / "synced" / name
             certain = kept.read_bytes() if kept.exists() else b""
-            left = _mixed(certain, written.get(name, b"")) if torn else certain
+            # What was deleted is back as it was: nobody has written to it since.
+            left = _mixed(certain, written[name]) if torn and name in written else certain
             (self.folder / name).write_bytes(left)
 
 

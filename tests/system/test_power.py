@@ -66,3 +66,12 @@ def test_a_folder_that_was_made_for_the_database_survives_a_power_cut(disk: Faul
     with running("users", disk.folder / "new", **disk.settings) as users:
         assert users.url
         assert disk.names_kept() == ["new"]
+
+
+def test_what_was_deleted_and_not_synced_is_back_as_it_was(disk: FaultyDisk) -> None:
+    journal = disk.folder / "users.db-journal"
+    journal.write_bytes(bytes(range(256)) * 64)
+    disk.turn_on()
+    journal.unlink()
+    disk.cut_power(torn=True)
+    assert journal.read_bytes() == bytes(range(256)) * 64
