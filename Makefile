@@ -9,9 +9,9 @@ BIN := $(VENV)/bin
 BENCH := .bench
 SOUL := 0.8.2
 AUDIT := .audit
-# A process for each core, but few, since each starts services and a database server for itself; whichever has nothing
-# left to do takes tests over from another. `make test WORKERS=` runs all of them in one.
-WORKERS := --numprocesses auto --maxprocesses 4 --dist worksteal
+# How many processes run tests is said in tests/conftest.py; whichever has nothing left to do takes tests over from another.
+# `make test WORKERS=` runs all of them in one.
+WORKERS := --numprocesses auto --dist worksteal
 
 .PHONY: help run test test-faults test-mutations check audit bench pictures format pins clean
 
@@ -21,7 +21,7 @@ help: ## List the commands
 run: $(VENV)/run ## Start three services, send them the sample records at once, print what became of each
 	$(BIN)/python client/run.py --local
 
-test: $(VENV)/test ## Run all tests, on up to four cores
+test: $(VENV)/test ## Run all tests, in up to four processes
 	$(BIN)/python -m pytest $(WORKERS)
 
 test-faults: $(VENV)/test ## Run all tests, those of faults at length: fifty kills, twenty power cuts, lies by the thousand

@@ -1,5 +1,6 @@
 """What many tests share: the three services, running and wired, with databases of their own."""
 
+import os
 import random
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,6 +14,13 @@ from tests.processes import RunningService, all_running
 from tests.rounds import Cite, rounds
 
 _FIGURES = "figures"
+# Each starts services and a database server for itself.
+_MOST_WORKERS = 4
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes run tests: one more than there are cores, since much of a test is waiting."""
+    return min((os.cpu_count() or 1) + 1, _MOST_WORKERS)
 
 
 @pytest.fixture(scope="session")
