@@ -21,6 +21,9 @@ class Database(Protocol):
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Return what is committed."""
 
+    def change(self, sql: str) -> None:
+        """Do what the service would not."""
+
     def indexes(self, table: str) -> list[bool]:
         """Return of each index of the table, but that of its ids, whether it refuses anything by itself."""
 
@@ -54,6 +57,10 @@ class SqliteDatabase:
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)) as db:
             return db.execute(sql).fetchall()
+
+    def change(self, sql: str) -> None:
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as db:
+            db.execute(sql)
 
     def indexes(self, table: str) -> list[bool]:
         return [bool(is_unique) for _, _, is_unique, *_ in self.rows(f"PRAGMA index_list({table})")]

@@ -129,6 +129,9 @@ class PostgresDatabase:
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         return self.server.query(sql, self.name)
 
+    def change(self, sql: str) -> None:
+        self.rows(sql)
+
     def indexes(self, table: str) -> list[bool]:
         sql = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
         return [" UNIQUE " in definition for name, definition in self.rows(sql) if name != f"{table}_pkey"]

@@ -334,6 +334,20 @@ def test_missing_ids_are_named_once_and_in_order(databases: Databases) -> None:
     with_store(databases.of("things"), use)
 
 
+def test_what_cannot_be_read_is_unavailable(databases: Databases) -> None:
+    kept = databases.of("things")
+
+    async def use(store: Store) -> None:
+        await store.insert([thing(1)])
+        kept.change("ALTER TABLE things RENAME TO gone")
+        reads: list[Awaitable[object]] = [store.get(1), store.page(0, 1, {}), store.ndjson([1]), store.missing([1])]
+        for read in [*reads, store.count(), anext(store.export(0, None, {}))]:
+            with pytest.raises(StoreUnavailable):
+                await read
+
+    with_store(kept, use)
+
+
 def test_a_lock_held_by_another_process_makes_it_unavailable_and_it_recovers(databases: Databases) -> None:
     async def use(store: Store) -> None:
         with databases.of("things").locked():
