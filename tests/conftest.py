@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,10 @@ from tests.rounds import Cite, rounds
 _FIGURES = "figures"
 # Each starts services and a database server for itself.
 _MOST_WORKERS = 4
+
+
+# Tests that are started in the background ignore Ctrl-C, and so would every process that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_auto_num_workers() -> int:
