@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +15,6 @@ from services.chassis.errors import CannotStart, OutcomeUnknown, StoreUnavailabl
 from services.chassis.store import MAX_ID, Inserted, Outcome, Store, make_store
 from services.chassis.store.sqlite import BLOCK
 from tests.databases import Database, Databases
-from tests.processes import eventually
 
 Answer = TypeVar("Answer")
 COLUMNS = {"id": int, "name": str, "price": Decimal}
@@ -116,105 +115,22 @@ def test_every_text_is_kept_as_it_is(databases: Databases, more: int) -> None:
         "\x01\x7f",
         "é\u2028😀",
         " ",
+        "'); DROP TABLE things;--",
+        "שלום",
+        "🎉" * 200,
+        '"\\/',
     ]
+    kept = databases.of("things")
 
     async def use(store: Store) -> None:
-        await store.insert([thing(place, text) for place, text in enumerate(texts * 2 + ["more"] * more, 1)])
+        await store.insert([thing(place, text, "0.10") for place, text in enumerate(texts * 2 + ["more"] * more, 1)])
         assert [row["name"] for row in await store.page(0, 2 * len(texts), {})] == texts * 2
         lines = (await store.ndjson(range(1, len(texts) + 1))).splitlines()
         assert [json.loads(line)["name"] for line in lines] == texts
         assert await store.count() == 2 * len(texts) + more
 
-    with_store(databases.of("things"), use)
-
-
-def test_an_export_is_one_snapshot_while_writes_go_on(databases: Databases) -> None:
-    async def use(store: Store) -> None:
-        before = [thing(number * 2) for number in range(1, 2_501)]
-        await store.insert(before)
-        blocks = store.export(0, None, {})
-        # What is acknowledged before it is asked for the first block is in it, and nothing else.
-        await store.insert([thing(10_000)])
-        exported = await anext(blocks)
-        await store.insert([thing(number) for number in (1, 3_001, 9_999, 10_001)])
-        async for block in blocks:
-            assert block.endswith(b"\n")
-            exported += block
-        assert exported == await store.ndjson([*range(2, 5_001, 2), 10_000])
-        assert await store.count() == 2_505
-
-    with_store(databases.of("things"), use)
-
-
-@pytest.mark.parametrize(
-    ("after", "limit", "equal", "ids"),
-    [
-        (0, None, {}, range(1, 2_502)),
-        (2_499, None, {}, [2_500, 2_501]),
-        (1_200, 1_000, {}, range(1_201, 2_201)),
-        (0, 1_001, {}, range(1, 1_002)),
-        (0, 3, {"name": "odd"}, [1, 3, 5]),
-        (9, None, {"id": 10}, [10]),
-        (MAX_ID, None, {}, []),
-        (0, None, {"name": "neither"}, []),
-    ],
-)
-def test_an_export_holds_what_a_page_of_that_size_would(
-    databases: Databases, after: int, limit: int | None, equal: dict[str, object], ids: Sequence[int]
-) -> None:
-    async def use(store: Store) -> None:
-        await store.insert([thing(number, "odd" if number % 2 else "even") for number in range(1, 2_502)])
-        blocks = [block async for block in store.export(after, limit, equal)]
-        assert b"".join(blocks) == await store.ndjson(list(ids))
-        assert all(blocks)
-
-    with_store(databases.of("things"), use)
-
-
-async def open_exports(store: Store, how_many: int) -> list[AsyncGenerator[bytes]]:
-    """Return so many exports of which the first block was read."""
-    await store.insert([thing(number) for number in range(1, 3_001)])
-    exports = [store.export(0, None, {}) for _ in range(how_many)]
-    for export in exports:
-        assert await anext(export)
-    return exports
-
-
-def test_exports_that_nobody_goes_on_with_take_no_thread_from_other_reads(databases: Databases) -> None:
-    async def use(store: Store) -> None:
-        exports = await open_exports(store, 10)
-        async with asyncio.timeout(10):
-            assert await store.count() == 3_000
-        for export in exports:
-            await export.aclose()
-
-    with_store(databases.of("things"), use)
-
-
-@pytest.mark.parametrize("how", ["closed", "cancelled", "read to its end"])
-def test_an_export_that_has_ended_lets_its_snapshot_go(tmp_path: Path, how: str) -> None:
-    def is_held() -> bool:
-        # What is still read can't be taken out of the log (sqlite.org/pragma.html#pragma_wal_checkpoint).
-        with closing(sqlite3.connect(tmp_path / "things.db", timeout=0)) as db:
-            return bool(db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
-
-    async def use(store: Store) -> None:
-        (export,) = await open_exports(store, 1)
-        await store.insert([thing()])
-        assert is_held()
-        if how == "closed":
-            await export.aclose()
-        elif how == "cancelled":
-            reading = asyncio.ensure_future(anext(export))
-            await asyncio.sleep(0)
-            reading.cancel()
-            await asyncio.wait([reading])
-        else:
-            assert [block async for block in export]
-        # A thread that was reading may still be at it.
-        eventually(lambda: not is_held())
-
-    with_store(tmp_path / "things.db", use)
+    with_store(kept, use)
+    assert kept.rows("SELECT name, price FROM things ORDER BY id")[: len(texts)] == [(text, "0.10") for text in texts]
 
 
 def test_records_without_an_id_get_the_next_ones(databases: Databases) -> None:
@@ -268,16 +184,6 @@ def test_of_many_old_duplicates_the_lowest_id_is_named(databases: Databases) -> 
 
     with_store(databases.of("things"), fill)
     with_store(databases.of("things"), use, ["name", "price"])
-
-
-def test_text_is_stored_byte_for_byte_and_amounts_exactly(databases: Databases) -> None:
-    names = ["'); DROP TABLE things;--", "שלום", "🎉" * 200, '"\\/', "\u2028"]
-
-    async def use(store: Store) -> None:
-        await store.insert([thing(number, name, "0.10") for number, name in enumerate(names, start=1)])
-
-    with_store(databases.of("things"), use)
-    assert databases.of("things").rows("SELECT name, price FROM things") == [(name, "0.10") for name in names]
 
 
 def test_what_was_acknowledged_is_visible_to_another_connection(databases: Databases) -> None:
